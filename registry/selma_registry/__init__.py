@@ -1,0 +1,1 @@
+"""SELMA registry: recipes, skills, models, benchmarks and ablations, as data only."""

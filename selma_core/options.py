@@ -1,0 +1,117 @@
+"""How a plugin declares its options: an attrs class whose fields carry a help text and what they mean.
+
+@attrs.frozen
+class MyOptions:
+    rank: int = option(16, help="rank of the adapter", check=positive)
+    batch_size: int = option(8, help="samples per step", changes_results=False)
+    judge: Slot = component("chat_model", Slot("shapes_oracle"), help="who answers the questions")
+    model: str = entry("models", help="registry name, folder, or hub id")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+META = "selma"
+
+
+@attrs.frozen
+class FieldInfo:
+    """What the core knows of one option beyond its type.
+
+    Attributes:
+        help: one line for listings.
+        changes_results: False keeps the value out of the fingerprint (batch size, workers, device).
+        component: the kind of plugin that a `Slot` field names, else None.
+        entry: the registry section (`models`, `skills`, `benchmarks`) that a `str` field names, else None.
+    """
+
+    help: str = ""
+    changes_results: bool = True
+    component: str | None = None
+    entry: str | None = None
+
+
+@attrs.define
+class Slot:
+    """A plugin picked by name with its options: `{use: openai, options: {model: gpt-4o}}`.
+
+    Attributes:
+        use: `name` or `provider/name`; empty means "none chosen".
+        options: plain values, bound to the plugin's options class before anything runs.
+    """
+
+    use: str = ""
+    options: dict[str, Any] = attrs.field(factory=dict)
+
+
+Check = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+
+
+def option(default: Any = attrs.NOTHING, *, help: str = "", changes_results: bool = True, check: Any = None) -> Any:
+    """An attrs field for an ordinary value; mutable defaults are copied for every instance."""
+    return _field(default, FieldInfo(help=help, changes_results=changes_results), check)
+
+
+def component(kind: str, default: Any = attrs.NOTHING, *, help: str = "") -> Any:
+    """An attrs field of type `Slot` that names a plugin of `kind`; its options enter the fingerprint."""
+    return _field(default, FieldInfo(help=help, component=kind), None)
+
+
+def entry(section: str, default: Any = attrs.NOTHING, *, help: str = "") -> Any:
+    """An attrs field of type `str` that names a registry entry; the entry's pin enters the fingerprint."""
+    return _field(default, FieldInfo(help=help, entry=section), None)
+
+
+def info(field: attrs.Attribute[Any]) -> FieldInfo:
+    """The `FieldInfo` of an attrs field; a field declared without these helpers has an empty one."""
+    found = field.metadata.get(META)
+    return found if isinstance(found, FieldInfo) else FieldInfo()
+
+
+def positive(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
+    """attrs validator: a number above zero."""
+    if not value > 0:
+        raise ValueError(f"must be above 0, not {value!r}")
+
+
+def at_least(low: float) -> Check:
+    """attrs validator: a number of at least `low`."""
+
+    def check(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
+        if value < low:
+            raise ValueError(f"must be at least {low}, not {value!r}")
+
+    return check
+
+
+def between(low: float, high: float) -> Check:
+    """attrs validator: a number within [low, high]."""
+
+    def check(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
+        if not low <= value <= high:
+            raise ValueError(f"must be between {low} and {high}, not {value!r}")
+
+    return check
+
+
+def _field(default: Any, meta: FieldInfo, check: Any) -> Any:
+    arguments: dict[str, Any] = {"metadata": {META: meta}}
+    if check is not None:
+        arguments["validator"] = check
+    if isinstance(default, list | dict | set | Slot):
+        arguments["factory"] = lambda: _copy(default)
+    elif default is not attrs.NOTHING:
+        arguments["default"] = default
+    return attrs.field(**arguments)
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Slot):
+        return Slot(value.use, dict(value.options))
+    if isinstance(value, Mapping):
+        return dict(value)
+    return type(value)(value)

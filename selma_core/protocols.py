@@ -1,0 +1,310 @@
+"""What an implementation of each kind must satisfy. A factory is called as `factory(options)`.
+
+Everything an implementation needs beyond its options arrives in one frozen job record with a `Context`,
+so no method ever needs a new argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import attrs
+
+from selma_core.data import (
+    Atom,
+    ChatReply,
+    ChatRequest,
+    Entry,
+    ImageItem,
+    ImageRequest,
+    ItemAtoms,
+    MetricInfo,
+    Prompt,
+    PromptBatch,
+    Summary,
+)
+from selma_core.options import Slot
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+
+class Context(Protocol):
+    """What the core hands to a running stage."""
+
+    @property
+    def seed(self) -> int:
+        """The run seed."""
+
+    @property
+    def device(self) -> str:
+        """A torch device string, `auto` already resolved (`cpu`, `cuda`, `cuda:1`)."""
+
+    @property
+    def workdir(self) -> Path:
+        """A folder that survives a kill and is given again to the same stage; deleted once it is stored."""
+
+    def component(self, kind: str, slot: Slot) -> Any:
+        """The implementation that a `Slot` option names (built once per stage, then shared)."""
+
+    def entry(self, section: str, name: str) -> Entry:
+        """The registry entry that an `entry` option names, pinned and present on this machine.
+
+        Raises:
+            ModelError: when the files are not here; the message says which command fetches them.
+        """
+
+    def progress(self, done: int, total: int, note: str = "") -> None:
+        """Moves the stage's progress bar; cheap, may be called per item."""
+
+    def warn(self, message: str) -> None:
+        """One line that the user sees, and that the manifest and the report keep."""
+
+
+# --- prompt source ----------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class PromptJob:
+    """Attributes: done = batches stored before a kill, in order: an empty tuple on a first run."""
+
+    context: Context
+    done: tuple[PromptBatch, ...] = ()
+
+
+@runtime_checkable
+class PromptSource(Protocol):
+    """Skill -> prompts."""
+
+    def prompts(self, job: PromptJob) -> Iterator[PromptBatch]:
+        """Yields the batches after `job.done`; a resumed run must equal an uninterrupted one."""
+
+
+# --- chat model -------------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class ChatModel(Protocol):
+    """Messages of text and images -> replies. LLM prompting, VQA, captioning and judging go through it."""
+
+    @property
+    def identity(self) -> str:
+        """Who answers, for tables (`shapes_oracle`, `openai:gpt-4o`); never a key."""
+
+    def reply(self, requests: Sequence[ChatRequest]) -> list[ChatReply]:
+        """One reply per request, in order; batching and concurrency are the model's own business."""
+
+
+# --- text encoder -----------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class Embeddings:
+    """Attributes: hidden [B, L, D] float; pooled [B, P] or None; mask [B, L] bool (True = real token) or None."""
+
+    hidden: torch.Tensor
+    pooled: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Prompts -> embeddings for a pipeline."""
+
+    def encode(self, pipeline: Any, prompts: Sequence[str]) -> Embeddings:
+        """Encodes on the pipeline's device, without gradient. `""` gives the unconditional embedding."""
+
+
+# --- image generator --------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class ImageJob:
+    """Attributes: requests = those not drawn yet; adapter = a LoRA file of the canonical form, or None."""
+
+    context: Context
+    requests: tuple[ImageRequest, ...]
+    adapter: Path | None = None
+
+
+@runtime_checkable
+class ImageGenerator(Protocol):
+    """Prompts (+ adapter, + seeds) -> images."""
+
+    @property
+    def images_per_prompt(self) -> int:
+        """K."""
+
+    def images(self, job: ImageJob) -> Iterator[tuple[ImageRequest, Image]]:
+        """Yields RGB images; each depends on its own request only, never on its batch."""
+
+
+# --- selector ---------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class SelectJob:
+    """Attributes: items = all candidates, K per prompt, in prompt order; scores = metric -> item_id -> value."""
+
+    context: Context
+    items: tuple[ImageItem, ...]
+    scores: Mapping[str, Mapping[str, float | None]] = attrs.field(factory=dict)
+
+
+@runtime_checkable
+class Selector(Protocol):
+    """Scored candidates of a prompt -> the ones kept."""
+
+    def select(self, job: SelectJob) -> Sequence[tuple[ImageItem, Mapping[str, Any]]]:
+        """The kept items, each with why (JSON) for the metadata."""
+
+
+# --- adapter trainer --------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class TrainJob:
+    """Attributes: images = the training set; adapter = a LoRA file to start from, or None."""
+
+    context: Context
+    images: tuple[ImageItem, ...]
+    adapter: Path | None = None
+
+
+@attrs.frozen(kw_only=True)
+class TrainedAdapter:
+    """Attributes: tensors = canonical LoRA state dict (`unet.<module>.lora_A.weight` [r, in] / `lora_B.weight`
+    [out, r], alpha folded into B); metadata = JSON for the adapter card (rank, base, steps, ...);
+    curve = rows `{"step", "loss", ...}` of the loss curve, `heldout` where it was measured."""
+
+    tensors: Mapping[str, torch.Tensor]
+    metadata: Mapping[str, Any] = attrs.field(factory=dict)
+    curve: tuple[Mapping[str, float], ...] = ()
+
+
+@runtime_checkable
+class AdapterTrainer(Protocol):
+    """Image set -> adapter. Resumes from `job.context.workdir` by itself, bit by bit on CPU."""
+
+    def train(self, job: TrainJob) -> TrainedAdapter:
+        """Trains on all of `job.images`."""
+
+
+# --- merge strategy ---------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class Factors:
+    """A low-rank delta D = up @ down (scale folded in).
+
+    Attributes: up [out, r]; down [r, in] (convolutions: [r, in, kh, kw] with up [out, r, 1, 1]); fp32.
+    """
+
+    up: torch.Tensor
+    down: torch.Tensor
+
+
+@attrs.frozen(kw_only=True)
+class LayerJob:
+    """One layer of T experts.
+
+    Attributes:
+        name: module path with its component (`unet.down_blocks.0...to_q`).
+        experts: T entries, None where an expert has no such layer (a zero delta).
+        weights: T floats. expert_ids: T stable ids (fingerprints), for seeded masks. seed: the run seed.
+    """
+
+    name: str
+    experts: tuple[Factors | None, ...]
+    weights: tuple[float, ...]
+    expert_ids: tuple[str, ...]
+    seed: int
+
+
+@runtime_checkable
+class MergeStrategy(Protocol):
+    """Adapters -> adapter, one layer at a time; the core streams the layers from and to safetensors."""
+
+    def weights(self, count: int, base: str) -> tuple[float, ...]:
+        """The weight of each of `count` experts of the base model `base` (its id)."""
+
+    def merge_layer(self, job: LayerJob) -> Factors | None:
+        """The merged delta of one layer; None drops the layer."""
+
+
+# --- evaluator --------------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class Evaluator(Protocol):
+    """Images and prompts -> observations -> scores. Only `observe` may touch models."""
+
+    @property
+    def info(self) -> MetricInfo:
+        """Name, range, rules, judge."""
+
+    def prepare(self, prompts: Sequence[Prompt], context: Context) -> Mapping[str, Any]:
+        """prompt id -> spec (JSON: the questions, the groups); no images needed."""
+
+    def observe(self, items: Sequence[ImageItem], specs: Mapping[str, Any], context: Context) -> Iterator[ItemAtoms]:
+        """Streams the observations of each item; a failed call is an atom with status `error`."""
+
+    def score(self, atoms: Sequence[Atom], spec: Any, rule: str) -> float | None:
+        """The value of one image under a named rule. Pure: no model, no torch."""
+
+    def aggregate(self, rows: Sequence[ItemAtoms], specs: Mapping[str, Any], rule: str) -> Summary:
+        """The metric over all images under a named rule. Pure: no model, no torch."""
+
+
+class Reward(Protocol):
+    """The differentiable sibling of an evaluator: images [B, 3, H, W] in [0, 1] -> rewards [B]."""
+
+    @property
+    def info(self) -> MetricInfo:
+        """Name, range, scale."""
+
+    def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        """Keeps the graph from images to rewards."""
+
+
+# --- executor, tracker ------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class Receipt:
+    """What became of one job.
+
+    Attributes: outcome = ran | reused | failed; error = one line for the user; trace = traceback for `-v`.
+    """
+
+    fingerprint: str
+    outcome: str
+    seconds: float
+    error: str | None = None
+    trace: str | None = None
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """Jobs -> receipts. A job is plain JSON and a pure function of content-addressed inputs."""
+
+    @property
+    def slots(self) -> int:
+        """How many jobs it can run at once."""
+
+    def submit(self, job: Mapping[str, Any], on_event: Callable[[Mapping[str, Any]], None]) -> Future[Receipt]:
+        """Starts a job; `on_event` gets its progress events (JSON) from any thread."""
+
+    def close(self) -> None:
+        """Ends all workers."""
+
+
+class Tracker(Protocol):
+    """An observer the user switches on by name; gets the records of `selma_core.events`."""
+
+    def on_event(self, event: Any) -> None:
+        """Called for every event, in order, on the run's main thread."""
