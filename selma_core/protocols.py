@@ -65,6 +65,14 @@ class Context(Protocol):
         """One line that the user sees, and that the manifest and the report keep."""
 
 
+@runtime_checkable
+class Attachable(Protocol):
+    """A component that needs the stage's context: a chat model that loads a registry model onto the device."""
+
+    def attach(self, context: Context) -> None:
+        """Called once by `Context.component`, after building and before first use; loads nothing yet."""
+
+
 # --- prompt source ----------------------------------------------------------------------------------------
 
 
