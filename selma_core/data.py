@@ -254,12 +254,15 @@ class PromptScore:
         value: in [0, 1] for bounded metrics; None when nothing was observed.
         per_image: one value per observed image.
         groups: names of the groups the prompt belongs to (benchmark category), may be empty.
+        weight: its share in `Summary.mean`: 1 where prompts count alike, the number of observed questions where
+            questions do.
     """
 
     prompt_id: str
     value: float | None
     per_image: tuple[float, ...] = ()
     groups: tuple[str, ...] = ()
+    weight: float = 1.0
 
 
 @attrs.frozen(kw_only=True)
@@ -272,6 +275,7 @@ class Summary:
         prompts: one `PromptScore` each: what intervals and paired comparisons are computed from.
         groups: group name -> mean (same scale). categories: question category -> mean (same scale).
         n_prompts, n_images, n_atoms: observed. coverage: observed atoms / expected atoms.
+        scale: what the prompts' values are multiplied by to give `mean`: 100 for range [0, 1], else 1.
     """
 
     metric: str
@@ -285,3 +289,4 @@ class Summary:
     n_images: int = 0
     n_atoms: int = 0
     coverage: float = 1.0
+    scale: float = 100.0
