@@ -143,11 +143,13 @@ class ChatReply:
         text: the reply; "" when `error` is set.
         choice_logprobs: choice -> natural-log probability, when asked for and available.
         error: a failed call is missing data, never an answer; without secrets.
+        truncated: the text was cut at `max_tokens`, so its end may be half a word.
     """
 
     text: str = ""
     choice_logprobs: Mapping[str, float] | None = None
     error: str | None = None
+    truncated: bool = False
 
 
 # --- images -----------------------------------------------------------------------------------------------
