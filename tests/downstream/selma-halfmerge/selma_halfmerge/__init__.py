@@ -1,0 +1,1 @@
+"""The mean of the experts at part of its strength, as a SELMA plugin."""
