@@ -1,0 +1,53 @@
+"""Where the weights of a model on this machine are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+
+from selma_core.errors import ModelError
+from selma_core.protocols import Context
+
+
+@attrs.frozen(kw_only=True)
+class Weights:
+    """What to load.
+
+    Attributes:
+        source: a folder, or a hub id. revision: the commit of a hub id. gguf: name of the GGUF file within, or "".
+    """
+
+    source: str
+    revision: str | None = None
+    gguf: str = ""
+
+
+def find_weights(model: str, gguf: str, context: Context | None) -> Weights:
+    """Resolves a model through the registry; without a context (plain Python use) `model` is a path.
+
+    Raises:
+        ModelError: there is no such model, or its files are not on this machine.
+    """
+    if context is None:
+        return _on_disk(Path(model), gguf)
+    entry = context.entry("models", model)
+    if entry.path is not None:
+        return _on_disk(entry.path, gguf)
+    return Weights(source=model.removeprefix("hub:").rpartition("@")[0] or entry.name, revision=entry.pin, gguf=gguf)
+
+
+def _on_disk(path: Path, gguf: str) -> Weights:
+    if path.is_file():
+        return Weights(source=str(path.parent), gguf=path.name)
+    if not path.is_dir():
+        raise ModelError(f"no model at {path}: give a registry name, a folder, or a GGUF file")
+    if gguf and not (path / gguf).is_file():
+        raise ModelError(f"no file {gguf} in the model folder {path}")
+    return Weights(source=str(path), gguf=gguf or _only_gguf(path))
+
+
+def _only_gguf(folder: Path) -> str:
+    """The one GGUF file of a folder that holds no safetensors; "" otherwise."""
+    found = sorted(folder.glob("*.gguf"))
+    return found[0].name if len(found) == 1 and not any(folder.glob("*.safetensors")) else ""
