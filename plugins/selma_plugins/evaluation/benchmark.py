@@ -70,6 +70,8 @@ def _check_columns(path: Path, columns: object) -> None:
 
 def _add(found: dict[str, BenchmarkPrompt], row: dict[str, str], entry: Entry, path: Path) -> None:
     key = row["item_id"]
+    if any(row[name] is None for name in (*COLUMNS, QUESTION)):
+        raise ArtifactError(f"{path}: prompt '{key}' has a row with too few columns")
     question = BenchmarkQuestion(
         row["proposition_id"], row[QUESTION], row["dependency"], row["category_broad"], row["category_detailed"]
     )
