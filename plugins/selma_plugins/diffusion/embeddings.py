@@ -1,0 +1,77 @@
+"""Prompt embeddings, made once per text, one text at a time, so that they depend on nothing but the text."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+
+from selma_core.errors import UserError
+from selma_core.files import make_folder, write_bytes
+from selma_core.protocols import Embeddings, TextEncoder
+
+
+class EmbeddingCache:
+    """Embeddings by text, on the CPU: in memory, and in a folder when one is given.
+
+    Args:
+        encoder, pipeline: what makes them. folder: for resume, content addressed by the text; None = memory only.
+        limit: how many are kept in memory; the oldest go first.
+    """
+
+    def __init__(self, encoder: TextEncoder, pipeline: Any, folder: Path | None = None, limit: int = 4096) -> None:
+        self._encoder, self._pipeline, self._limit = encoder, pipeline, limit
+        self._folder = None if folder is None else make_folder(folder)
+        self._kept: OrderedDict[str, Embeddings] = OrderedDict()
+
+    def get(self, text: str) -> Embeddings:
+        """The embedding of one text, with a batch axis of 1."""
+        found = self._kept.get(text)
+        if found is None:
+            found = self._read(text) or self._make(text)
+            self._kept[text] = found
+            if len(self._kept) > self._limit:
+                self._kept.popitem(last=False)
+        return found
+
+    def batch(self, texts: Sequence[str]) -> Embeddings:
+        """The embeddings of several texts, stacked."""
+        return stack([self.get(text) for text in texts])
+
+    def _make(self, text: str) -> Embeddings:
+        made = self._encoder.encode(self._pipeline, [text])
+        found = Embeddings(**{name: value.cpu() for name, value in _fields(made).items()})
+        if self._folder is not None:
+            write_bytes(self._path(self._folder, text), save({k: v.contiguous() for k, v in _fields(found).items()}))
+        return found
+
+    def _read(self, text: str) -> Embeddings | None:
+        path = None if self._folder is None else self._path(self._folder, text)
+        return Embeddings(**load(path.read_bytes())) if path is not None and path.is_file() else None
+
+    @staticmethod
+    def _path(folder: Path, text: str) -> Path:
+        return folder / f"{hashlib.sha256(text.encode()).hexdigest()}.safetensors"
+
+
+def stack(parts: Sequence[Embeddings]) -> Embeddings:
+    """One batch from embeddings with a batch axis each.
+
+    Raises:
+        UserError: when their lengths or widths differ.
+    """
+    shapes = {tuple(part.hidden.shape[1:]) for part in parts}
+    if len(shapes) != 1:
+        raise UserError(f"the text encoder gives embeddings of different shapes {sorted(shapes)}; pad them alike")
+    columns = [_fields(part) for part in parts]
+    return Embeddings(**{name: torch.cat([column[name] for column in columns]) for name in columns[0]})
+
+
+def _fields(embeddings: Embeddings) -> dict[str, torch.Tensor]:
+    every = {"hidden": embeddings.hidden, "pooled": embeddings.pooled, "mask": embeddings.mask}
+    return {name: value for name, value in every.items() if value is not None}
