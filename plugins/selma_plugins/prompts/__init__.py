@@ -1,0 +1,1 @@
+"""Prompt sources: expansion by a language model, files, a world's grammar, benchmarks."""

@@ -1,0 +1,44 @@
+"""The prompts of a benchmark as a prompt set."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from selma_core.data import Prompt, PromptBatch
+from selma_core.protocols import PromptJob
+from selma_plugins.evaluation.benchmark import BenchmarkPrompt, read_benchmark
+from selma_plugins.prompts.options import BenchmarkPromptsOptions
+
+
+class BenchmarkPrompts:
+    """All prompts of a benchmark, or a fixed subset; ids are the benchmark's own."""
+
+    def __init__(self, options: BenchmarkPromptsOptions) -> None:
+        self._options = options
+
+    def prompts(self, job: PromptJob) -> Iterator[PromptBatch]:
+        """Yields one batch, in the benchmark's order; `meta["group"]` holds the prompt's group."""
+        if job.done:
+            return
+        found = list(read_benchmark(job.context.entry("benchmarks", self._options.benchmark)).values())
+        chosen = subset(found, self._options.per_group, self._options.limit)
+        yield PromptBatch(accepted=tuple(Prompt(id=one.id, text=one.text, meta={"group": one.group}) for one in chosen))
+
+
+def subset(prompts: Sequence[BenchmarkPrompt], per_group: int | None, limit: int | None) -> list[BenchmarkPrompt]:
+    """`per_group` prompts of each group, then `limit` of these, chosen by the hash of their ids.
+
+    The choice depends on no seed and on no other prompt's text, and a smaller subset lies within a larger one.
+    """
+    ranked = sorted(prompts, key=_rank)
+    if per_group is not None:
+        by_group = sorted(ranked, key=lambda one: one.group)  # stable: keeps the rank within a group
+        ranked = [one for _, group in groupby(by_group, lambda one: one.group) for one in list(group)[:per_group]]
+    kept = {one.id for one in sorted(ranked, key=_rank)[:limit]}
+    return [one for one in prompts if one.id in kept]
+
+
+def _rank(prompt: BenchmarkPrompt) -> str:
+    return hashlib.sha256(prompt.id.encode()).hexdigest()
