@@ -1,0 +1,77 @@
+"""Options of the bundled adapter trainers. The defaults are the settings of SELMA's released code for SD 1.x."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from selma_core.options import Slot, at_least, between, component, entry, option, positive
+
+
+def one_of(*names: str) -> Any:
+    """attrs validator: one of these texts."""
+
+    def check(instance: Any, field: attrs.Attribute[Any], value: str) -> None:
+        if value not in names:
+            raise ValueError(f"must be one of {', '.join(names)}, not {value!r}")
+
+    return check
+
+
+@attrs.frozen
+class LoraOptions:
+    """Options of `lora`."""
+
+    model: str = entry("models", help="registry name, folder of a diffusers pipeline, or hub:owner/name@commit")
+    # the adapter
+    rank: int = option(128, help="rank of the adapter", check=positive)
+    alpha: float | None = option(None, help="scale times rank; null = the rank, so that the scale is 1")
+    targets: list[str] = option(["to_q", "to_k", "to_v", "to_out.0"], help="ends of module paths that get a LoRA")
+    init: str = option(
+        "gaussian", help="A at the start: gaussian (1/rank) or kaiming", check=one_of("gaussian", "kaiming")
+    )
+    init_seed: str = option(
+        "shared", help="A equal for all experts of a run, or one per image set", check=one_of("shared", "per_set")
+    )
+    # the data
+    resolution: int | None = option(
+        None, help="pixels of the side, resized and centre-cropped; null = as the images are"
+    )
+    flip: bool = option(True, help="random horizontal flip")
+    flip_sided: bool = option(True, help="flip images whose prompts hold left, right or text too")
+    unflipped_skills: list[str] = option([], help="skills whose images are never flipped")
+    caption_dropout: float = option(0.0, help="share of samples trained without caption", check=between(0, 1))
+    # the steps
+    steps: int = option(5000, help="optimizer steps", check=positive)
+    batch_size: int = option(16, help="samples per forward pass", check=positive)
+    accumulation: int = option(4, help="forward passes per optimizer step", check=positive)
+    lr: float = option(3e-4, help="learning rate", check=positive)
+    lr_schedule: str = option("constant", help="after the warm-up", check=one_of("constant", "linear", "cosine"))
+    warmup: int = option(0, help="steps over which the rate rises from 0", check=at_least(0))
+    beta1: float = option(0.9, help="AdamW", check=between(0, 1))
+    beta2: float = option(0.999, help="AdamW", check=between(0, 1))
+    weight_decay: float = option(1e-2, help="AdamW", check=at_least(0))
+    epsilon: float = option(1e-8, help="AdamW", check=positive)
+    clip: float = option(1.0, help="largest norm of the gradient; 0 = no limit", check=at_least(0))
+    ema: float = option(0.0, help="decay of the averaged weights that are kept; 0 = keep the last", check=between(0, 1))
+    # the loss
+    min_snr: float = option(0.0, help="gamma of min-SNR weighting; 0 = plain mean squared error", check=at_least(0))
+    noise_offset: float = option(0.0, help="extra noise per channel", check=at_least(0))
+    flow_sampling: str = option(
+        "logit_normal", help="noise levels of flow models", check=one_of("logit_normal", "uniform")
+    )
+    # what is measured and kept
+    heldout: float = option(0.05, help="share of the prompts held out for the held-out loss", check=between(0, 0.9))
+    select: str = option(
+        "last", help="which checkpoint: last, or lowest held-out loss", check=one_of("last", "heldout")
+    )
+    save_every: int = option(500, help="steps between checkpoints and held-out losses", check=positive)
+    log_every: int = option(10, help="steps per point of the loss curve", check=positive)
+    text_encoder: Slot = component("text_encoder", Slot("clip"), help="who embeds the captions")
+    # how, not what
+    precision: str = option("auto", help="no, fp16, bf16; auto = by device", check=one_of("auto", "no", "fp16", "bf16"))
+    cache_latents: bool = option(True, help="encode every image once", changes_results=False)
+    gradient_checkpointing: str = option(
+        "auto", help="off, on, auto = when memory runs out", changes_results=False, check=one_of("off", "on", "auto")
+    )

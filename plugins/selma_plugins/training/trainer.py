@@ -1,0 +1,190 @@
+"""The trainer `lora`: from an image set to an adapter."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from selma_core.data import Entry, ImageItem
+from selma_core.errors import UserError
+from selma_core.protocols import Context, TrainedAdapter, TrainJob
+from selma_core.seeds import derive_seed
+from selma_plugins.diffusion.embeddings import EmbeddingCache
+from selma_plugins.diffusion.loading import denoiser_name, load_pipeline, model_folder
+from selma_plugins.training.batches import Sampler
+from selma_plugins.training.data import TrainingData
+from selma_plugins.training.families import family_of
+from selma_plugins.training.latents import LatentStore
+from selma_plugins.training.loop import Loop
+from selma_plugins.training.lora_layers import canonical, insert, scale_of, start_from
+from selma_plugins.training.noise import Objective
+from selma_plugins.training.options import LoraOptions
+from selma_plugins.training.split import hold_out, is_sided, may_flip
+
+_AUTOCAST = {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+class LoraTrainer:
+    """`selma_core.protocols.AdapterTrainer` for the denoisers of `selma_plugins.training.families`."""
+
+    def __init__(self, options: LoraOptions) -> None:
+        self._options = options
+
+    def train(self, job: TrainJob) -> TrainedAdapter:
+        """Trains on all images but those of the held-out prompts.
+
+        Raises:
+            ModelError: when the model is missing or broken. ArtifactError: for a broken image or start adapter.
+            UserError: for a model family, target or image set that cannot be trained on.
+            StageError: when the loss is no number any more, or memory runs out.
+        """
+        from accelerate import Accelerator
+
+        options, context = self._options, job.context
+        train, heldout = hold_out(job.images, options.heldout)
+        _check(options, context, train, heldout)
+        accelerator = Accelerator(cpu=context.device == "cpu")
+        device = accelerator.device if accelerator.num_processes > 1 else torch.device(context.device)
+        autocast = _AUTOCAST[_precision(options.precision, device)]
+        model = context.entry("models", options.model)
+        pipeline = load_pipeline(model_folder(model), autocast or torch.float32)
+        component = denoiser_name(pipeline)
+        denoiser = getattr(pipeline, component)
+        predict = family_of(denoiser)
+        objective = Objective(pipeline.scheduler, options.min_snr, options.flow_sampling)
+        data = _data(options, context, pipeline, [*train, *heldout], len(train), device, autocast or torch.float32)
+        weights = insert(denoiser, options, _init_seed(options, context.seed, job.images))
+        if job.adapter is not None:
+            start_from(weights, job.adapter, component, scale_of(options))
+        denoiser.to(device).train()
+        if options.gradient_checkpointing == "on":
+            denoiser.enable_gradient_checkpointing()
+        if options.batch_size * options.accumulation % accelerator.num_processes:
+            raise UserError(f"batch_size x accumulation must be divisible by the {accelerator.num_processes} processes")
+        loop = Loop(
+            options=options,
+            weights=weights,
+            denoiser=accelerator.prepare(denoiser) if accelerator.num_processes > 1 else denoiser,
+            predict=predict,
+            objective=objective,
+            data=data,
+            accelerator=accelerator,
+            device=device,
+            autocast=autocast,
+            workdir=context.workdir,
+            progress=context.progress,
+            warn=context.warn,
+        )
+        tensors = canonical(loop.run(), component, scale_of(options))
+        return TrainedAdapter(
+            tensors=tensors, metadata=_card(options, context, model, loop, train, heldout), curve=tuple(loop.rows)
+        )
+
+
+def _data(
+    options: LoraOptions,
+    context: Context,
+    pipeline: Any,
+    items: Sequence[ImageItem],
+    count: int,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> TrainingData:
+    """Embeds every caption, encodes every image; then encoders and autoencoder leave the device."""
+    total = options.steps
+    pipeline.to(device)
+    captions = sorted({item.prompt.text for item in items} | ({""} if options.caption_dropout else set()))
+    encoder = context.component("text_encoder", options.text_encoder)
+    text = EmbeddingCache(encoder, pipeline, context.workdir / "text", limit=len(captions) + 1)
+    for done, caption in enumerate(captions):
+        text.get(caption)
+        context.progress(0, total, f"captions {done + 1}/{len(captions)}")
+    # fp32: SDXL's autoencoder overflows in fp16, and every image goes through it once only.
+    vae = pipeline.vae if pipeline.vae.dtype is torch.float32 else pipeline.vae.to(torch.float32)
+    latents = LatentStore(vae, items, options.resolution, context.workdir / "latents", keep=options.cache_latents)
+    latents.fill(lambda done: context.progress(0, total, f"images {done}/{len(items)}"))
+    pipeline.to("cpu")
+    if not options.cache_latents:
+        vae.to(device)
+    flips = [
+        may_flip(item, flip=options.flip, sided_too=options.flip_sided, unflipped=options.unflipped_skills)
+        for item in items
+    ]
+    first = latents.get(0).mean
+    shape = (first.shape[1], first.shape[2], first.shape[3])
+    return TrainingData(
+        items=items,
+        flips=torch.tensor(flips),
+        heldout=range(count, len(items)),
+        latents=latents,
+        text=text,
+        vae_config=pipeline.vae.config,
+        sampler=Sampler(context.seed, count, options.batch_size * options.accumulation, shape, options.caption_dropout),
+        dtype=dtype,
+    )
+
+
+def _check(options: LoraOptions, context: Context, train: Sequence[ImageItem], heldout: Sequence[ImageItem]) -> None:
+    if not train:
+        raise UserError("there is no image to train on")
+    if options.select == "heldout" and not heldout:
+        raise UserError("select: heldout needs held-out prompts: raise 'heldout', or give more than one prompt")
+    flipped = [
+        item
+        for item in train
+        if is_sided(item.prompt.text)
+        and may_flip(item, flip=options.flip, sided_too=options.flip_sided, unflipped=options.unflipped_skills)
+    ]
+    if flipped:
+        context.warn(
+            f"{len(flipped)} of {len(train)} training images are mirrored at random although their prompts hold left, "
+            f"right or text (first: '{flipped[0].prompt.text[:60]}'); set flip_sided: false to leave them as they are"
+        )
+
+
+def _precision(name: str, device: torch.device) -> str:
+    if name != "auto":
+        return name
+    if device.type != "cuda":
+        return "no"
+    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+
+
+def _init_seed(options: LoraOptions, seed: int, images: Sequence[ImageItem]) -> int:
+    """Where A starts: one place for all experts of a run (as the paper's code had it), or one per image set."""
+    if options.init_seed == "shared":
+        return seed
+    digest = hashlib.sha256("".join(sorted(item.sha256 for item in images)).encode()).hexdigest()
+    return derive_seed("lora-init-set", seed, digest)
+
+
+def _card(
+    options: LoraOptions,
+    context: Context,
+    model: Entry,
+    loop: Loop,
+    train: Sequence[ImageItem],
+    heldout: Sequence[ImageItem],
+) -> dict[str, Any]:
+    picked = options.select == "heldout" and bool(loop.best)
+    return {
+        "base": str(model.data.get("base_id") or model.name),
+        "base_pin": model.pin,
+        "method": "lora",
+        "rank": options.rank,
+        "alpha": options.rank if options.alpha is None else options.alpha,
+        "targets": list(options.targets),
+        "prediction": loop.objective.prediction,
+        "steps": loop.step,
+        "kept_step": loop.best_step if picked else loop.step,
+        "samples": loop.step * loop.data.sampler.batch,
+        "seed": context.seed,
+        "images": len(train),
+        "heldout_images": len(heldout),
+        "heldout_before": loop.before,
+        "skills": dict(sorted(Counter(item.prompt.skill for item in train).items())),
+    }
