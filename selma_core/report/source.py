@@ -1,0 +1,113 @@
+"""What the report needs of a run; `selma_core.result.Run` satisfies it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from selma_core.artifacts.prompts import PromptSet
+from selma_core.data import ImageItem, Summary
+from selma_core.errors import SelmaError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class ReportNode(Protocol):
+    """One stage that ran, was reused, or failed (`artifact` is then None)."""
+
+    @property
+    def id(self) -> str:
+        """`expert[count]`."""
+
+    @property
+    def label(self) -> str:
+        """`expert`."""
+
+    @property
+    def kind(self) -> str:
+        """Kind of plugin."""
+
+    @property
+    def plugin(self) -> str:
+        """Its name."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the artifact."""
+
+    @property
+    def outcome(self) -> str:
+        """`ran`, `reused` or `failed`."""
+
+    @property
+    def seconds(self) -> float:
+        """Taken in this run."""
+
+    @property
+    def artifact(self) -> Path | None:
+        """Its folder."""
+
+    @property
+    def axes(self) -> Mapping[str, str]:
+        """Axis -> value."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What it wanted the user to see."""
+
+
+class ReportRecipe(Protocol):
+    """The resolved recipe."""
+
+    @property
+    def name(self) -> str:
+        """What was typed after `selma run`."""
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """Plain, with `extends` and overrides resolved."""
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        """Dotted path -> the layer that set the value."""
+
+
+class ReportSource(Protocol):
+    """A finished run."""
+
+    @property
+    def run_id(self) -> str:
+        """Its id."""
+
+    @property
+    def recipe(self) -> ReportRecipe:
+        """The resolved recipe."""
+
+    @property
+    def nodes(self) -> Sequence[ReportNode]:
+        """All stages, inputs first."""
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """The JSON object of `selma run --json`."""
+
+    @property
+    def summaries(self) -> Mapping[str, Mapping[str, Summary]]:
+        """variant -> metric -> summary."""
+
+    def prompts(self, node_id: str, /) -> PromptSet:
+        """The prompts a stage stored."""
+
+    def images(self, node_id: str, /) -> Sequence[ImageItem]:
+        """The images a stage stored."""
+
+
+def read_or_note(notes: list[str], what: str, read: Callable[P, T], /, *args: P.args, **names: P.kwargs) -> T | None:
+    """What `read` gives; None and a note when it cannot be read, because a report must come out all the same."""
+    try:
+        return read(*args, **names)
+    except (SelmaError, OSError) as error:
+        notes.append(f"{what} cannot be shown: {error}")
+        return None
