@@ -92,9 +92,9 @@ class Catalog:
         if kind not in BY_NAME:
             raise UnknownNameError(f"unknown kind '{kind}'; {did_you_mean(kind, BY_NAME)}")
         provider, slash, bare = name.rpartition("/")
-        found = [
-            offer for offer in self.offers(kind) if offer.name == bare and (not slash or offer.provider == provider)
-        ]
+        found = [offer for offer in self.offers(kind) if offer.name == bare]
+        if slash:
+            found = [offer for offer in found if offer.provider == provider]
         if len(found) > 1:
             choices = " or ".join(f"'{offer.qualified}'" for offer in found)
             raise AmbiguousNameError(f"{kind} '{name}' is offered by {len(found)} providers; write {choices}")
@@ -142,16 +142,15 @@ class Catalog:
                 self._add(candidate)
         for word in selection.unmatched(candidates):
             known = {name for c in candidates for name in (c.entry_point, c.provider)}
-            self._problem(
-                "SELMA_PLUGINS", f"SELMA_PLUGINS names no installed plugin '{word}'; {did_you_mean(word, known)}"
-            )
+            line = f"SELMA_PLUGINS names no installed plugin '{word}'; {did_you_mean(word, known)}"
+            self._problem("SELMA_PLUGINS", "SELMA_PLUGINS", line)
 
     def _add_file(self, path: Path) -> None:
         self.files += (path.expanduser().resolve(),)
         try:
             candidate = from_file(path)
         except PluginError as error:
-            self._problem(path.name, str(error))
+            self._problem(path.name, path.name, str(error))
         else:
             self._add(candidate)
 
@@ -165,7 +164,7 @@ class Catalog:
             if self._manager.has_plugin(candidate.plugin):
                 self._manager.unregister(name=candidate.plugin)
             line = f"plugin '{candidate.plugin}' is quarantined: {_one_line(error)}"
-            self._problem(candidate.provider, line, traceback.format_exc())
+            self._problem(candidate.provider, candidate.plugin, line, traceback.format_exc())
         self.timings[candidate.plugin] = time.perf_counter() - start
 
     def _register(self, candidate: Candidate) -> None:
@@ -182,13 +181,13 @@ class Catalog:
         self._sources += found.sources
         self._sorted.clear()
 
-    def _problem(self, provider: str, line: str, trace: str = "") -> None:
-        self.problems += (Problem(provider=provider, line=line, trace=trace),)
+    def _problem(self, provider: str, plugin: str, line: str, trace: str = "") -> None:
+        self.problems += (Problem(provider=provider, plugin=plugin, line=line, trace=trace),)
 
     def _unknown(self, kind: str, name: str, qualified: bool) -> str:
         names = [offer.qualified if qualified else offer.name for offer in self.offers(kind)]
         line = f"unknown {kind} '{name}'; {did_you_mean(name, names)}"
-        broken = ", ".join(sorted({problem.provider for problem in self.problems}))
+        broken = ", ".join(sorted({problem.plugin for problem in self.problems}))
         return f"{line} (quarantined: {broken}; see: selma plugins list)" if broken else line
 
     def _warn_once(self, plugin: str, hook: str, error: Exception) -> None:
@@ -204,6 +203,6 @@ def _key(offer: Offer) -> tuple[str, str, str]:
 
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    return (
-        text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
-    )
+    if isinstance(error, PluginError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

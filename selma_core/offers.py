@@ -40,11 +40,17 @@ class Offer:
 
 @attrs.frozen(kw_only=True)
 class Problem:
-    """A plugin that is not used, and why. Attributes: line = one line for the user; trace = traceback for `-v`."""
+    """A plugin that is not used, and why.
+
+    Attributes:
+        provider: the distribution, or the file name. plugin: the name it would be registered under.
+        line: one line for the user. trace: traceback for `-v`.
+    """
 
     provider: str
     line: str
     trace: str = ""
+    plugin: str = ""
 
 
 @attrs.frozen(kw_only=True)

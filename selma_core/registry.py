@@ -73,15 +73,14 @@ class Registry:
             UnknownNameError: with the nearest name. AmbiguousNameError: two sources have the bare name.
         """
         provider, slash, bare = name.rpartition("/")
-        found = [one for one in self.located(section) if one.name == bare and (not slash or one.provider == provider)]
+        found = [one for one in self.located(section) if one.name == bare]
+        if slash:
+            found = [one for one in found if one.provider == provider]
         if len(found) > 1:
             choices = " or ".join(f"'{one.provider}/{one.name}'" for one in found)
             raise AmbiguousNameError(f"{section} '{name}' is in several registries; write {choices}")
         if not found:
-            hint = self._models_hint(name) if section == "models" and slash else ""
-            raise UnknownNameError(
-                f"unknown {section.removesuffix('s')} '{name}'; {hint or self._nearest(section, bare)}"
-            )
+            raise UnknownNameError(f"unknown {section.removesuffix('s')} '{name}'; {self._hint(section, name)}")
         return found[0]
 
     def document(self, section: str, name: str) -> Document:
@@ -171,11 +170,10 @@ class Registry:
             need_files=need_files,
         )
 
-    def _models_hint(self, name: str) -> str:
-        return f"a hub model is written hub:{name}@<commit>, a folder ./{name}"
-
-    def _nearest(self, section: str, name: str) -> str:
-        return did_you_mean(name, self.names(section))
+    def _hint(self, section: str, name: str) -> str:
+        if section == "models" and "/" in name:
+            return f"a hub model is written hub:{name}@<commit>, a folder ./{name}"
+        return did_you_mean(name.rpartition("/")[2], self.names(section))
 
 
 def _from_file(name: str) -> Entry:

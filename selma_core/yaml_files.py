@@ -1,7 +1,7 @@
 """YAML as plain data: no tags, no aliases, no duplicate keys, YAML 1.2 scalars, and the line of every value.
 
-PyYAML's safe loader follows YAML 1.1, where `on` and `no` are booleans, `1e-4` is a text and `2024-01-01` a date. Word lists and
-learning rates need none of these surprises.
+PyYAML's safe loader follows YAML 1.1, where `on` and `no` are booleans, `1e-4` is a text and `2024-01-01` a date.
+Word lists and learning rates need none of these surprises.
 """
 
 from __future__ import annotations

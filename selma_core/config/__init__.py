@@ -3,6 +3,20 @@
 from selma_core.config.binding import bind_options
 from selma_core.config.canonical import expanded_options
 from selma_core.config.layers import Layers, merge
+from selma_core.config.opening import Opened, open_recipe
 from selma_core.config.problems import config_error, layer_of, raise_all
+from selma_core.config.recipe import Recipe, load_recipe
 
-__all__ = ["Layers", "bind_options", "config_error", "expanded_options", "layer_of", "merge", "raise_all"]
+__all__ = [
+    "Layers",
+    "Opened",
+    "Recipe",
+    "bind_options",
+    "config_error",
+    "expanded_options",
+    "layer_of",
+    "load_recipe",
+    "merge",
+    "open_recipe",
+    "raise_all",
+]

@@ -65,6 +65,7 @@ class _Binder:
             if name not in fields:
                 self.errors.append(unknown(f"{path}.{name}", "option", str(name), fields, self._origins))
         config = OmegaConf.structured(cls)
+        OmegaConf.set_readonly(config, False)  # frozen classes make read-only configs
         arguments: dict[str, Any] = {}
         for name, field in fields.items():
             bound = self._field(cls, config, field, values.get(name, _MISSING), f"{path}.{name}")
@@ -138,10 +139,9 @@ class _Binder:
 
     def _nested(self, cls: type, field: attrs.Attribute[Any], value: Any, path: str) -> Any:
         default = _default(field)
-        below = attrs.asdict(default, recurse=False) if attrs.has(type(default)) else {}
-        given = {} if value is _MISSING else value
-        if attrs.has(type(given)):
-            given = attrs.asdict(given, recurse=False)
+        given = _shallow({} if value is _MISSING else value)
+        below = _shallow(default)
+        below = below if isinstance(below, Mapping) else {}
         if isinstance(given, Mapping):
             given = {**below, **given}
         return self.bind(cls, given, path)
@@ -219,7 +219,13 @@ class _Binder:
         self.errors.append(config_error(path, message, self._origins, hint))
 
 
+def _shallow(value: Any) -> Any:
+    """An attrs instance as a mapping, one level deep; anything else as it is."""
+    return attrs.asdict(value, recurse=False) if attrs.has(type(value)) else value
+
+
 def _default(field: attrs.Attribute[Any]) -> Any:
-    if isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]
-        return field.default.factory() if not field.default.takes_self else attrs.NOTHING
-    return field.default
+    default: Any = field.default
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        return attrs.NOTHING if default.takes_self else default.factory()
+    return default

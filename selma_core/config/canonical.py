@@ -27,10 +27,10 @@ def expanded_options(offer: Offer, bound: Any, *, catalog: Catalog, registry: Re
 
 def plain(value: Any) -> Any:
     """JSON of an option value: tuples become lists, paths texts, enums names."""
-    if value is None or isinstance(value, bool | int | float | str) and not isinstance(value, enum.Enum):
-        return value
     if isinstance(value, enum.Enum):
         return value.name
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
     if isinstance(value, PurePath):
         return value.as_posix()
     if isinstance(value, Mapping):

@@ -39,10 +39,10 @@ def _merge(data: dict[str, Any], patch: Mapping[str, Any], path: str, origins: d
         _drop_options(data, path, origins)
     if path == "stages":
         _drop_node_options(data, patch, origins)
-    for key, value in patch.items():
+    for key, given in patch.items():
         child = f"{path}.{key}" if path else str(key)
         below = data.get(key)
-        value = _as_slot(value) if _is_slot(below) else value
+        value = _as_slot(given) if _is_slot(below) else given
         below = _as_slot(below) if isinstance(value, Mapping) and value and set(value) <= _SLOT_KEYS else below
         if isinstance(value, Mapping) and isinstance(below, dict):
             data[key] = below

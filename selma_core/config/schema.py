@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import types
 import typing
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,13 @@ _WORDS: dict[Any, str] = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def field_types(cls: type) -> dict[str, Any]:
     """Field name -> its resolved type, for an attrs class."""
     return typing.get_type_hints(cls)
 
 
-@lru_cache(maxsize=None)
+@cache
 def check_options_class(cls: type) -> None:
     """Checks that values can be bound to every field.
 
@@ -103,13 +103,11 @@ def describe(hint: Any) -> str:
         return f"one of {', '.join(repr(member) for member in members)}"
     if _is_union(hint):
         return " or ".join(describe(member) for member in members)
-    if origin in (list, tuple):
-        return f"a list ({describe(members[0])} each)" if members else "a list"
-    if origin is dict:
-        return f"a mapping ({describe(members[1])} each)"
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return f"one of {', '.join(choices(hint))}"
-    return str(getattr(hint, "__name__", hint))
+    if origin in (list, tuple, dict) and members:
+        what = "a mapping" if origin is dict else "a list"
+        return f"{what} ({describe(members[origin is dict])} each)"
+    names = choices(hint)
+    return f"one of {', '.join(names)}" if names else str(getattr(hint, "__name__", hint))
 
 
 def choices(hint: Any) -> list[str]:

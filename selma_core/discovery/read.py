@@ -62,12 +62,12 @@ def _check_unmarked(module: ModuleType) -> None:
 
 
 def _typed(hook: str, impl: HookImpl, wanted: type[Any]) -> list[Any]:
-    result = impl.function()
+    result: Any = impl.function()
     if result is None:
         return []
     if isinstance(result, wanted):
         raise PluginError(f"{hook} returned one {wanted.__name__}; yield it, or return a list")
-    records = list(result)
+    records: list[Any] = list(result)
     for record in records:
         if not isinstance(record, wanted):
             raise PluginError(f"{hook} yielded a {type(record).__name__}; it must yield {wanted.__name__}")

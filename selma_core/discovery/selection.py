@@ -12,9 +12,9 @@ from selma_core.discovery.candidates import Candidate
 class Selection:
     """A parsed `SELMA_PLUGINS`.
 
-    `all` (or nothing) takes every entry point, `none` takes none, `foo,bar` only those, `all,-foo` or `-foo` all but one.
-    A name is an entry point (`chat`), a distribution (`selma`), or both (`selma:chat`). The bundled plugins are governed like
-    any other. Single files are named by the user on purpose, so they are always taken.
+    `all` (or nothing) takes every entry point, `none` takes none, `foo,bar` only those, `all,-foo` or `-foo` all but
+    one. A name is an entry point (`chat`), a distribution (`selma`), or both (`selma:chat`). The bundled plugins are
+    governed like any other. Single files are named by the user on purpose, so they are always taken.
     """
 
     wanted: tuple[str, ...] | None

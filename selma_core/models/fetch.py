@@ -1,4 +1,7 @@
-"""`selma models fetch`: the only place of the core that uses the network. Files appear whole and verified, or not at all."""
+"""`selma models fetch`: the only place of the core that uses the network.
+
+Files appear whole and verified, or not at all.
+"""
 
 from __future__ import annotations
 

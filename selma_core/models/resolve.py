@@ -53,9 +53,7 @@ def _present(source: Source, section: str, name: str, provider: str, data: Mappi
     check_folder(source.target)
     pin = source.pin or f"sha256:{folder_digest(source.target)}"
     if source.sha256 and folder_digest(source.target) != source.sha256:
-        raise ModelError(
-            f"{source.target}: changed since it was fetched (its sha256 differs); delete it and fetch again"
-        )
+        raise ModelError(f"{source.target}: is not what was fetched (its sha256 differs); delete it, fetch again")
     data = {"family": detect_family(source.target), **data} if section == "models" else dict(data)
     return Entry(section=section, name=name, provider=provider, data=data, pin=pin, path=source.target)
 

@@ -71,7 +71,7 @@ def parse_sources(rows: Any, *, name: str, folders: Sequence[Path], where: str) 
     return tuple(_parse(row, name, folders, f"{where}: sources[{index}]") for index, row in enumerate(rows))
 
 
-def hub_source(repository: str, revision: str, name: str, **patterns: tuple[str, ...]) -> Source:
+def hub_source(repository: str, revision: str, name: str, **patterns: Any) -> Source:
     """A repository of the hub at one commit."""
     pin = f"hub:{repository}@{revision}"
     return Source(type="hub", where=repository, pin=pin, target=model_folder(name, pin), **patterns)
