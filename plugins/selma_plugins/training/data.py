@@ -77,7 +77,7 @@ class TrainingData:
             noise=noise,
             offset=torch.zeros(len(pairs), shape[0], 1, 1),
         )
-        for part in torch.arange(len(pairs)).split(size):
+        for part in torch.split(torch.arange(len(pairs)), size):
             yield draws, part
 
 

@@ -116,5 +116,5 @@ def scaled(vae_config: Any, latents: torch.Tensor) -> torch.Tensor:
     if mean is not None and std is not None:
         shape = (1, -1, 1, 1)
         centred = latents - torch.tensor(mean).view(shape).to(latents)
-        return centred * vae_config.scaling_factor / torch.tensor(std).view(shape).to(latents)
-    return (latents - (vae_config.get("shift_factor") or 0.0)) * vae_config.scaling_factor
+        return centred * float(vae_config.scaling_factor) / torch.tensor(std).view(shape).to(latents)
+    return (latents - float(vae_config.get("shift_factor") or 0.0)) * float(vae_config.scaling_factor)

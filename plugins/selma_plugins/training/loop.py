@@ -121,12 +121,12 @@ class Loop:
         count = self.data.sampler.batch
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         mine = torch.arange(rank, count, world)
-        parts = mine.split(self.options.batch_size)
+        parts = torch.split(mine, self.options.batch_size)
         total = torch.zeros((), device=self.device)
         for number, part in enumerate(parts):
             with self._sync(last=number == len(parts) - 1):
                 loss = self._loss(draws, part) * (len(part) / len(mine))
-                self.scaler.scale(loss).backward()
+                torch.autograd.backward(self.scaler.scale(loss))
             total += loss.detach()
         self._update()
         return total

@@ -1,0 +1,37 @@
+"""`param_mean`: A = sum w_i A_i and B = sum w_i B_i, apart. B A then holds cross terms w_i w_j B_i A_j."""
+
+from __future__ import annotations
+
+import torch
+
+from selma_core.protocols import Factors, LayerJob
+from selma_plugins.merging.options import ParamMeanOptions
+from selma_plugins.merging.weights import given_or_mean
+
+
+class ParamMean:
+    """`selma_core.protocols.MergeStrategy`; equals `linear` only where all A_i (or all B_i) are equal."""
+
+    def __init__(self, options: ParamMeanOptions) -> None:
+        self._options = options
+
+    def weights(self, count: int, base: str) -> tuple[float, ...]:
+        """1/T each, or the option's."""
+        del base
+        return given_or_mean(self._options.weights, count)
+
+    def merge_layer(self, job: LayerJob) -> Factors | None:
+        """A lower rank is padded with zeros; a layer that an expert lacks counts as zero factors."""
+        terms = [(w, part) for w, part in zip(job.weights, job.experts, strict=True) if part is not None]
+        if not terms:
+            return None
+        rank = max(part.down.shape[0] for _, part in terms)
+        ups = torch.stack([w * _padded(part.up, 1, rank) for w, part in terms])
+        downs = torch.stack([w * _padded(part.down, 0, rank) for w, part in terms])
+        return Factors(up=ups.sum(0), down=downs.sum(0))
+
+
+def _padded(factor: torch.Tensor, axis: int, rank: int) -> torch.Tensor:
+    missing = list(factor.shape)
+    missing[axis] = rank - factor.shape[axis]
+    return torch.cat([factor, factor.new_zeros(missing)], dim=axis)
