@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from selma_core.artifacts.jsonl import Row, read_rows, write_rows
 from selma_core.data import ImageItem, ImageRequest, Prompt
-from selma_core.errors import ArtifactError
 from selma_core.files import sha256_file
 
 if TYPE_CHECKING:

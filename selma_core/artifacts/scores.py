@@ -80,7 +80,7 @@ def read_values(folder: Path) -> tuple[ImageValue, ...]:
 def atom_rows(item: ItemAtoms) -> list[dict[str, Any]]:
     """The rows of one image: one per atom, or a single one with `key` null."""
     where = {"item_id": item.item_id, "prompt_id": item.prompt_id, "k": item.k}
-    rows = [where | attrs.asdict(atom, recurse=False) | {"data": dict(atom.data)} for atom in item.atoms]
+    rows = [where | attrs.asdict(atom, recurse=False) | _plain(atom) for atom in item.atoms]
     return rows or [where | {"key": None}]
 
 
@@ -96,6 +96,11 @@ def parse_atom(row: Row) -> Atom:
         status=status,  # type: ignore[arg-type]  # checked above
         data=row.take("data", dict),
     )
+
+
+def _plain(atom: Atom) -> dict[str, Any]:
+    # 1, True and 1.0 must be one text, else a resumed table would differ from a straight one.
+    return {"value": None if atom.value is None else float(atom.value), "data": dict(atom.data)}
 
 
 def _read_items(path: Path) -> tuple[ItemAtoms, ...]:

@@ -21,6 +21,17 @@ SCHEMA = 1
 _LIBRARIES = ("selma", "torch", "diffusers", "transformers", "peft", "accelerate", "safetensors", "numpy", "pillow")
 
 
+def library_versions() -> dict[str, str]:
+    """Versions of the installed libraries that results may depend on; nothing is imported."""
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
 @attrs.frozen(kw_only=True)
 class StoredFile:
     """One file of an artifact."""
@@ -38,7 +49,7 @@ class Manifest:
         payload: what was hashed: kind, plugin, provider, revision, source, options, seed, inputs.
         label: id of the node that first made it. kind, plugin, provider, version: who made it.
         inputs: port -> fingerprints of what it read.
-        created: UTC, ISO 8601. seconds: how long the stage ran, all its attempts together.
+        created: UTC, ISO 8601. seconds: how long the attempt ran that finished it.
         files: name -> hash and size. warnings: what the stage wanted the user to see.
         libraries, python, platform: where it was made.
     """
@@ -55,7 +66,7 @@ class Manifest:
     files: Mapping[str, StoredFile]
     warnings: tuple[str, ...] = ()
     created: str = attrs.field(factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    libraries: Mapping[str, str] = attrs.field(factory=lambda: library_versions())
+    libraries: Mapping[str, str] = attrs.field(factory=library_versions)
     python: str = attrs.field(factory=platform.python_version)
     platform: str = attrs.field(factory=platform.platform)
 
@@ -67,17 +78,6 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, with the schema number first."""
         return {"schema": SCHEMA, **attrs.asdict(self)}
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of the installed libraries that results may depend on; nothing is imported."""
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def hash_files(folder: Path) -> dict[str, StoredFile]:

@@ -104,6 +104,7 @@ class Store:
         make_folder(target.parent)
         with writing(target):
             if target.exists():  # a suspect one: it leaves only once its successor is complete
+                shutil.rmtree(work / "replaced", ignore_errors=True)
                 target.rename(work / "replaced")
             out.rename(target)
         sync_path(target.parent)

@@ -1,0 +1,1 @@
+"""Executors: `inline` runs stages in this process, `process` in worker processes."""

@@ -1,0 +1,97 @@
+"""From the finished stages of a recipe to its numbers: summaries, scores, comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from selma_core.artifacts.scores import read_scores
+from selma_core.config.problems import config_error, raise_all
+from selma_core.data import Summary
+from selma_core.errors import ConfigError, UnknownNameError, did_you_mean
+from selma_core.graph.node import Graph, Node
+from selma_core.result import NodeResult
+from selma_core.scoring import comparisons, members, score_entry, summarise
+
+if TYPE_CHECKING:
+    from selma_core.session import Session
+
+Summaries = dict[str, dict[str, Summary]]
+
+
+def score_nodes(graph: Graph, report: Mapping[str, Any]) -> tuple[Node, ...]:
+    """The nodes whose scores count, as written: those of `report.scores` (a label or several), else every evaluator."""
+    named = report.get("scores")
+    labels = [named] if isinstance(named, str) else named
+    nodes = (graph[name] for name in graph.written)
+    return tuple(node for node in nodes if node.kind == "evaluator" and (not labels or node.label in labels))
+
+
+def variant_of(node: Node) -> str:
+    """The name that a node's scores go by: its axis value, or its label when it runs over no axis."""
+    return ",".join(node.axes.values()) or node.label
+
+
+def check_report(session: Session) -> None:
+    """Checks the names in a recipe's `report` section, before anything runs.
+
+    Raises:
+        ConfigErrors: for a stage or variant that does not exist.
+    """
+    report = session.recipe.data["report"]
+    errors: list[ConfigError] = []
+    labels = list(dict.fromkeys(node.label for node in session.graph if node.kind == "evaluator"))
+    scores = report.get("scores") or []
+    for label in [scores] if isinstance(scores, str) else scores:
+        if label not in labels:
+            hint = did_you_mean(label, labels)
+            errors.append(_error(session, "report.scores", f"no evaluator stage '{label}'; {hint}"))
+    if not errors:
+        variants = [variant_of(node) for node in score_nodes(session.graph, report)]
+        pairs = [("report.compare", name) for pair in report.get("compare") or [] for name in pair]
+        for path, name in [*pairs, *([("report.baseline", report["baseline"])] if report.get("baseline") else [])]:
+            try:
+                members(name, variants)
+            except UnknownNameError as error:
+                errors.append(_error(session, path, str(error)))
+    raise_all(errors)
+
+
+def summaries_of(session: Session, results: Mapping[str, NodeResult]) -> Summaries:
+    """variant -> metric -> summary, in recipe order; stages that failed are left out.
+
+    Args:
+        results: node id -> result.
+    """
+    report = session.recipe.data["report"]
+    found: Summaries = {}
+    for node in score_nodes(session.graph, report):
+        folder = results[node.id].artifact
+        if folder is None:
+            continue
+        table = read_scores(folder)
+        evaluator = session.catalog.build(node.offer, node.bound)
+        metrics = found.setdefault(variant_of(node), {})
+        # Two evaluators of one metric (two judges): the second goes by metric and label.
+        name = table.info.name if table.info.name not in metrics else f"{table.info.name}:{node.label}"
+        metrics[name] = summarise(evaluator, table, report.get("rule"))
+    return found
+
+
+def score_json(summaries: Summaries, seed: int) -> dict[str, dict[str, Any]]:
+    """The `scores` of a run's JSON."""
+    return {
+        variant: {metric: score_entry(summary, seed) for metric, summary in metrics.items()}
+        for variant, metrics in summaries.items()
+    }
+
+
+def comparison_json(summaries: Summaries, report: Mapping[str, Any], seed: int) -> list[dict[str, Any]]:
+    """The `comparisons` of a run's JSON: those of `report.compare`, else each variant with `report.baseline`."""
+    pairs: Sequence[Sequence[str]] = report.get("compare") or ()
+    baseline = str(report.get("baseline") or "")
+    return comparisons(summaries, pairs, baseline, seed=seed) if pairs or baseline else []
+
+
+def _error(session: Session, path: str, text: str) -> ConfigError:
+    return config_error(path, text, session.recipe.origins)

@@ -1,0 +1,157 @@
+"""`selma_core.run`: a recipe, from its name to its report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from selma_core.collect import check_report, comparison_json, score_json, summaries_of
+from selma_core.errors import SelmaError
+from selma_core.events import Event, RunFinished, RunStarted, StageWarning
+from selma_core.graph.plan import Planned, make_plan, members
+from selma_core.observers import Observers
+from selma_core.report import write_report
+from selma_core.result import NodeResult, Run
+from selma_core.session import Session, open_session
+from selma_core.store.manifest import library_versions
+from selma_core.walk import new_run_id, node_results, walk
+
+
+def run(
+    recipe: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    store: Path | None = None,
+    plugins: Sequence[Path] = (),
+    on_event: Callable[[Event], None] | None = None,
+) -> Run:
+    """Runs a recipe; what is in the store already is reused.
+
+    >>> run = selma_core.run("shapes", ["stages.merge.use=ties"])
+    >>> run.result["scores"]["merged"]["dsg"]["mean"]
+
+    Args:
+        recipe: registry name or YAML file. overrides: `stages.merge.use=ties`.
+        store: default `$SELMA_STORE`, else `./selma-store`. plugins: single-file plugins.
+        on_event: gets every event, on this thread.
+
+    Returns:
+        the run. A stage that failed does not raise: see `Run.ok` and `Run.failed`; the others are done and stored.
+
+    Raises:
+        UserError: the recipe is wrong; nothing ran. StoreError: the store cannot be written.
+    """
+    return run_session(open_session(recipe, overrides, store=store, plugins=plugins), on_event)
+
+
+def run_session(session: Session, on_event: Callable[[Event], None] | None = None) -> Run:
+    """Runs an opened recipe; see `run`."""
+    check_report(session)
+    run_id = new_run_id(session.recipe.name)
+    trackers = session.runtime.build_trackers(session.catalog, session.registry)
+    emit = Observers(session.catalog, trackers, on_event)
+    plan = make_plan(members(session.graph), session.store)
+    record = RunRecord(session, run_id)
+    with session.store.lock(run_id):
+        record.write({"state": "running", "run": run_id, "recipe": session.recipe.name, "stages": plan_json(plan)})
+        config = session.recipe.data
+        emit(
+            RunStarted(
+                run_id=run_id,
+                recipe=session.recipe.name,
+                nodes={row.id: row.status for row in plan},
+                config=config,
+            )
+        )
+        try:
+            receipts = walk(plan, session, run_id, emit)
+            results = node_results(plan, receipts, session.store)
+            finished = _finish(session, run_id, results, record, emit)
+        except BaseException:
+            record.write({**record.last, "state": "interrupted"})
+            raise
+    session.store.lock_file(run_id).unlink(missing_ok=True)
+    return finished
+
+
+def plan_json(plan: Sequence[Planned]) -> list[dict[str, Any]]:
+    """The `stages` of `selma plan --json`."""
+    return [
+        {
+            "id": row.id,
+            "kind": row.node.kind,
+            "plugin": row.node.offer.name,
+            "fingerprint": row.node.fingerprint,
+            "status": row.status,
+        }
+        for row in plan
+    ]
+
+
+@attrs.define
+class RunRecord:
+    """Keeps `run.json` up to date, from the start on, so that `selma store gc` spares what a killed run made."""
+
+    session: Session
+    run_id: str
+    started: float = attrs.field(factory=time.monotonic, init=False)
+    created: str = attrs.field(factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"), init=False)
+    last: Mapping[str, Any] = attrs.field(factory=dict, init=False)
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return round(time.monotonic() - self.started, 3)
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        """Writes the file: what is given, the resolved recipe, versions."""
+        self.last = values
+        extra = {
+            "created": self.created,
+            "seed": self.session.graph.seed,
+            "config": self.session.recipe.data,
+            "origins": self.session.recipe.origins,
+            "libraries": library_versions(),
+        }
+        self.session.store.write_run(self.run_id, {**values, **extra})
+
+
+def _finish(
+    session: Session, run_id: str, nodes: tuple[NodeResult, ...], record: RunRecord, emit: Callable[[Event], None]
+) -> Run:
+    summaries = summaries_of(session, {node.id: node for node in nodes})
+    report = session.store.run_folder(run_id) / "report.html"
+    seed = session.graph.seed
+    result: dict[str, Any] = {
+        "run": run_id,
+        "recipe": session.recipe.name,
+        "report": str(report),
+        "seconds": record.seconds,
+        "stages": [node.to_json() for node in nodes],
+        "scores": score_json(summaries, seed),
+        "comparisons": comparison_json(summaries, session.recipe.data["report"], seed),
+    }
+    finished = Run(
+        run_id=run_id,
+        recipe=session.recipe,
+        nodes=nodes,
+        store=session.store.root,
+        report=report,
+        result=result,
+        summaries=summaries,
+    )
+    try:
+        write_report(finished, report)
+    except (OSError, SelmaError) as error:  # the results are stored; only their picture is missing
+        emit(StageWarning(run_id=run_id, node="report", message=f"the report cannot be written: {error}"))
+        result["report"] = None
+        finished = attrs.evolve(finished, report=None)
+    result["seconds"] = record.seconds
+    record.write({"state": "done" if finished.ok else "failed", **result})
+    emit(RunFinished(run_id=run_id, result=result))
+    return finished

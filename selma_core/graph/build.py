@@ -1,0 +1,113 @@
+"""From a recipe to its graph: slots to nodes, plugins found, options bound, inputs linked, fingerprints computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from selma_core.config import bind_options, expanded_options
+from selma_core.errors import AmbiguousNameError, ConfigErrors, GraphError, UnknownNameError, UserError
+from selma_core.graph.drafts import Draft, draft_nodes
+from selma_core.graph.fingerprint import fingerprint, stage_payload
+from selma_core.graph.links import link
+from selma_core.graph.node import Graph, Node
+from selma_core.graph.problems import Problems
+
+if TYPE_CHECKING:
+    from selma_core.catalog import Catalog, Offer
+    from selma_core.config import Recipe
+    from selma_core.registry import Registry
+
+
+@attrs.frozen
+class _Bound:
+    """A draft with its plugin, its options, and what of them enters the fingerprint."""
+
+    draft: Draft
+    offer: Offer
+    options: Any
+    expanded: Mapping[str, Any]
+
+
+def build(recipe: Recipe, catalog: Catalog, registry: Registry) -> Graph:
+    """The graph of a recipe. Nothing runs, no model file need be here.
+
+    Raises:
+        ConfigErrors: with every mistake in every slot.
+        GraphError: when stages read each other in a circle.
+    """
+    problems = Problems(recipe.origins)
+    drafts = draft_nodes(recipe.data, problems)
+    links = {name: link(draft, drafts, problems) for name, draft in drafts.items()}
+    bound = {name: _bind(draft, recipe, catalog, registry, problems) for name, draft in drafts.items()}
+    problems.check()
+    seed = int(recipe.data.get("seed", 0))
+    nodes: dict[str, Node] = {}
+    for name in _order(links):
+        found = bound[name]
+        assert found is not None  # problems.check() passed
+        nodes[name] = _node(found, links[name], nodes, seed)
+    return Graph(nodes, seed, tuple(drafts))
+
+
+def make_payload(offer: Offer, expanded: Mapping[str, Any], seed: int, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload of a stage from its plugin: shared by the graph and by the worker that checks it."""
+    return stage_payload(
+        kind=offer.kind.name,
+        plugin=offer.record.name,
+        provider=offer.provider,
+        revision=offer.record.revision,
+        source=offer.source,
+        options=expanded,
+        seed=seed,
+        inputs=inputs,
+    )
+
+
+def _bind(draft: Draft, recipe: Recipe, catalog: Catalog, registry: Registry, problems: Problems) -> _Bound | None:
+    path = draft.path
+    try:
+        offer = catalog.find(draft.kind, draft.use)
+    except (UnknownNameError, AmbiguousNameError) as error:
+        problems.add(f"{path}.use", str(error))
+        return None
+    try:
+        options = bind_options(
+            offer, draft.options, path=f"{path}.options", origins=recipe.origins, catalog=catalog, registry=registry
+        )
+        return _Bound(draft, offer, options, expanded_options(offer, options, catalog=catalog, registry=registry))
+    except ConfigErrors as errors:
+        problems.extend(errors)
+    except UserError as error:
+        problems.add(f"{path}.options", str(error))
+    return None
+
+
+def _order(links: Mapping[str, Mapping[str, tuple[str, ...]]]) -> tuple[str, ...]:
+    reads = {name: [node for found in ports.values() for node in found] for name, ports in links.items()}
+    try:
+        return tuple(TopologicalSorter(reads).static_order())
+    except CycleError as error:
+        circle = " -> ".join(reversed(error.args[1]))
+        raise GraphError(f"stages: these read each other in a circle: {circle}") from None
+
+
+def _node(found: _Bound, inputs: Mapping[str, tuple[str, ...]], done: Mapping[str, Node], seed: int) -> Node:
+    prints = {port: [done[name].fingerprint for name in names] for port, names in inputs.items()}
+    payload = make_payload(found.offer, found.expanded, seed, prints)
+    draft = found.draft
+    return Node(
+        id=draft.id,
+        label=draft.label,
+        axes=draft.axes,
+        kind=draft.kind,
+        offer=found.offer,
+        options=draft.options,
+        bound=found.options,
+        inputs=inputs,
+        payload=payload,
+        fingerprint=fingerprint(payload),
+    )

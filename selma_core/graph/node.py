@@ -1,0 +1,76 @@
+"""A node: one stage for one value of each of its axes. A graph: all nodes, inputs before readers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from selma_core.errors import UnknownNameError, did_you_mean
+
+if TYPE_CHECKING:
+    from selma_core.catalog import Offer
+
+
+@attrs.frozen(kw_only=True)
+class Node:
+    """One stage to run.
+
+    Attributes:
+        id: `label` or `label[value,...]`. label: of the stage. axes: axis -> value, in the order of `foreach`.
+        kind: kind of plugin. offer: the plugin.
+        options: as written (plain); bound: as an instance of the plugin's options class.
+        inputs: port -> ids of the nodes read, in reading order.
+        payload: what was hashed. fingerprint: its sha256.
+    """
+
+    id: str
+    label: str
+    axes: Mapping[str, str]
+    kind: str
+    offer: Offer
+    options: Mapping[str, Any]
+    bound: Any = attrs.field(eq=False)
+    inputs: Mapping[str, tuple[str, ...]]
+    payload: Mapping[str, Any]
+    fingerprint: str
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Ids of all nodes it reads."""
+        return tuple(node for found in self.inputs.values() for node in found)
+
+    @property
+    def input_fingerprints(self) -> dict[str, list[str]]:
+        """Port -> fingerprints of what it reads."""
+        return {port: list(found) for port, found in self.payload["inputs"].items()}
+
+
+@attrs.frozen
+class Graph:
+    """All nodes of a recipe.
+
+    Attributes:
+        nodes: by id, in topological order. seed: the run seed. written: all ids in the recipe's order, for tables.
+    """
+
+    nodes: Mapping[str, Node]
+    seed: int
+    written: tuple[str, ...]
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes.values())
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __getitem__(self, node_id: str) -> Node:
+        """The node of an id.
+
+        Raises:
+            UnknownNameError: with the nearest id.
+        """
+        if node_id not in self.nodes:
+            raise UnknownNameError(f"there is no stage '{node_id}'; {did_you_mean(node_id, self.nodes)}")
+        return self.nodes[node_id]
