@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def load_recipe(
     chain = _chain(name_or_path, registry)
     layers = Layers()
     for name, path, document in reversed(chain):
-        layers.add(_own_data(path, document), lambda where, n=name, d=document: f"recipe {n} ({d.where(where)})")
+        layers.add(_own_data(path, document), partial(_layer, name, document))
     for patch in _patches(variant or {}):
         layers.add(patch, "the variant")
     apply_overrides(layers, overrides)
@@ -73,6 +74,10 @@ def recipe_file(name_or_path: str | Path, registry: Registry, folder: Path | Non
             raise UnknownNameError(f"the recipe file {path.resolve()} does not exist{_maybe(path.stem, registry)}")
         return path.stem, path.resolve()
     return text.rpartition("/")[2], registry.find("recipes", text).file
+
+
+def _layer(name: str, document: Document, where: str) -> str:
+    return f"recipe {name} ({document.where(where)})"
 
 
 def _maybe(stem: str, registry: Registry) -> str:
