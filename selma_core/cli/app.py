@@ -40,11 +40,15 @@ Example: `selma run shapes`, then `selma plan shapes -o stages.merge.use=param_m
 """
 
 
-def build_app() -> App:
-    """The whole command line; no command module is imported yet."""
+def build_app(chosen: str | None = None) -> App:
+    """The whole command line; no command module is imported yet.
+
+    Args:
+        chosen: the command that will run: its help is its own docstring, which the line of the table would hide.
+    """
     app = App(name="selma", help=_HELP, help_format="markdown", version=_version, version_flags=("--version",))
     for name, (where, line) in COMMANDS.items():
-        app.command(where, name=name, help=line)
+        app.command(where, name=name, help=None if name == chosen else line)
     return app
 
 
@@ -55,7 +59,8 @@ def run_app(argv: Sequence[str] | None = None) -> int:
     for noisy in ("httpx", "httpcore", "urllib3", "filelock", "asyncio", "PIL", "matplotlib", "huggingface_hub"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        result = build_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        app = build_app(tokens[0] if tokens else None)
+        result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else 0 if leaving.code is None else 1

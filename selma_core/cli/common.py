@@ -21,6 +21,7 @@ Overrides = Annotated[
         help="Set one value, like `-o stages.merge.use=ties`; may be given again.",
         negative="",
         consume_multiple=False,
+        show_default=False,
     ),
 ]
 PluginFiles = Annotated[
@@ -29,7 +30,7 @@ PluginFiles = Annotated[
         name="--plugin", help="A plugin in a single file; may be given again.", negative="", consume_multiple=False
     ),
 ]
-Json = Annotated[bool, Parameter(name="--json", help="Print JSON on stdout.", negative="")]
+Json = Annotated[bool, Parameter(name="--json", help="Print JSON on stdout.", negative="", show_default=False)]
 
 _log = logging.getLogger("selma")
 
