@@ -17,6 +17,7 @@ from selma_core.artifacts.jsonl import write_rows
 from selma_core.artifacts.lora_keys import parse_name
 from selma_core.artifacts.lora_merge import merge_adapters
 from selma_core.artifacts.lora_reader import CONFIG_KEY, LayerReader, read_layers
+from selma_core.artifacts.tensor_file import sort_metadata
 from selma_core.errors import ArtifactError
 from selma_core.files import write_bytes, write_json
 from selma_core.protocols import TrainedAdapter
@@ -63,7 +64,7 @@ def write_adapter(folder: Path, adapter: TrainedAdapter) -> None:
 
     tensors = {name: _checked(folder / WEIGHTS, name, adapter.tensors[name]) for name in sorted(adapter.tensors)}
     header = {"format": "pt", CONFIG_KEY: _config(tensors), "selma.manifest": _dump(adapter.metadata)}
-    write_bytes(folder / WEIGHTS, save(tensors, metadata=header))
+    write_bytes(folder / WEIGHTS, sort_metadata(save(tensors, metadata=header)))
     write_json(folder / CARD, dict(adapter.metadata))
     write_rows(folder / CURVE, adapter.curve)
 

@@ -54,6 +54,16 @@ def read_header(path: Path) -> TensorHeader:
     return TensorHeader(shapes, metadata)
 
 
+def sort_metadata(data: bytes) -> bytes:
+    """A safetensors file with its free text fields sorted: the library writes them in a new order in every process."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the format aligns the tensors to 8 bytes
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
+
+
 def count_values(header: TensorHeader) -> int:
     """How many numbers the file holds."""
     return sum(math.prod(shape) for shape in header.shapes.values())
