@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
 from selma_core.options import Slot, at_least, component, entry, option, positive
 
 _CLASS = re.compile(r"^([A-Z]\w*Scheduler)?$")
-
-
-def one_of(*names: str) -> Any:
-    """attrs validator: one of these texts."""
-
-    def check(instance: Any, field: attrs.Attribute[Any], value: str) -> None:
-        if value not in names:
-            raise ValueError(f"must be one of {', '.join(names)}, not {value!r}")
-
-    return check
 
 
 def scheduler_name(instance: Any, field: attrs.Attribute[Any], value: str) -> None:
@@ -41,13 +31,11 @@ class DiffusersOptions:
     scheduler_options: dict[str, Any] = option({}, help="options of the scheduler's class")
     height: int | None = option(None, help="pixels; null = the model's own size")
     width: int | None = option(None, help="pixels; null = the model's own size")
-    dtype: str = option(
-        "auto",
-        help="float32, float16, bfloat16; auto = float32 on CPU, half precision on a GPU",
-        check=one_of("auto", "float32", "float16", "bfloat16"),
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = option(
+        "auto", help="float32, float16, bfloat16; auto = float32 on CPU, half precision on a GPU"
     )
-    adapter_mode: str = option(
-        "fused", help="fused into the weights, or unfused as PEFT layers", check=one_of("fused", "unfused")
+    adapter_mode: Literal["fused", "unfused"] = option(
+        "fused", help="fused into the weights, or unfused as PEFT layers"
     )
     adapter_scale: float = option(1.0, help="factor on the adapter's delta")
     text_encoder: Slot = component("text_encoder", Slot("clip"), help="who embeds the prompts")

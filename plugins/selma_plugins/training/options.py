@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import attrs
 
 from selma_core.options import Slot, at_least, between, component, entry, option, positive
-
-
-def one_of(*names: str) -> Any:
-    """attrs validator: one of these texts."""
-
-    def check(instance: Any, field: attrs.Attribute[Any], value: str) -> None:
-        if value not in names:
-            raise ValueError(f"must be one of {', '.join(names)}, not {value!r}")
-
-    return check
 
 
 @attrs.frozen
@@ -28,11 +18,9 @@ class LoraOptions:
     rank: int = option(128, help="rank of the adapter", check=positive)
     alpha: float | None = option(None, help="scale times rank; null = the rank, so that the scale is 1")
     targets: list[str] = option(["to_q", "to_k", "to_v", "to_out.0"], help="ends of module paths that get a LoRA")
-    init: str = option(
-        "gaussian", help="A at the start: gaussian (1/rank) or kaiming", check=one_of("gaussian", "kaiming")
-    )
-    init_seed: str = option(
-        "shared", help="A equal for all experts of a run, or one per image set", check=one_of("shared", "per_set")
+    init: Literal["gaussian", "kaiming"] = option("gaussian", help="A at the start: gaussian (1/rank) or kaiming")
+    init_seed: Literal["shared", "per_set"] = option(
+        "shared", help="A equal for all experts of a run, or one per image set"
     )
     # the data
     resolution: int | None = option(
@@ -47,7 +35,7 @@ class LoraOptions:
     batch_size: int = option(16, help="samples per forward pass", check=positive)
     accumulation: int = option(4, help="forward passes per optimizer step", check=positive)
     lr: float = option(3e-4, help="learning rate", check=positive)
-    lr_schedule: str = option("constant", help="after the warm-up", check=one_of("constant", "linear", "cosine"))
+    lr_schedule: Literal["constant", "linear", "cosine"] = option("constant", help="after the warm-up")
     warmup: int = option(0, help="steps over which the rate rises from 0", check=at_least(0))
     beta1: float = option(0.9, help="AdamW", check=between(0, 1))
     beta2: float = option(0.999, help="AdamW", check=between(0, 1))
@@ -58,20 +46,16 @@ class LoraOptions:
     # the loss
     min_snr: float = option(0.0, help="gamma of min-SNR weighting; 0 = plain mean squared error", check=at_least(0))
     noise_offset: float = option(0.0, help="extra noise per channel", check=at_least(0))
-    flow_sampling: str = option(
-        "logit_normal", help="noise levels of flow models", check=one_of("logit_normal", "uniform")
-    )
+    flow_sampling: Literal["logit_normal", "uniform"] = option("logit_normal", help="noise levels of flow models")
     # what is measured and kept
     heldout: float = option(0.05, help="share of the prompts held out for the held-out loss", check=between(0, 0.9))
-    select: str = option(
-        "last", help="which checkpoint: last, or lowest held-out loss", check=one_of("last", "heldout")
-    )
+    select: Literal["last", "heldout"] = option("last", help="which checkpoint: last, or lowest held-out loss")
     save_every: int = option(500, help="steps between checkpoints and held-out losses", check=positive)
     log_every: int = option(10, help="steps per point of the loss curve", check=positive)
     text_encoder: Slot = component("text_encoder", Slot("clip"), help="who embeds the captions")
     # how, not what
-    precision: str = option("auto", help="no, fp16, bf16; auto = by device", check=one_of("auto", "no", "fp16", "bf16"))
+    precision: Literal["auto", "no", "fp16", "bf16"] = option("auto", help="no, fp16, bf16; auto = by device")
     cache_latents: bool = option(True, help="encode every image once", changes_results=False)
-    gradient_checkpointing: str = option(
-        "auto", help="off, on, auto = when memory runs out", changes_results=False, check=one_of("off", "on", "auto")
+    gradient_checkpointing: Literal["off", "on", "auto"] = option(
+        "auto", help="off, on, auto = when memory runs out", changes_results=False
     )
