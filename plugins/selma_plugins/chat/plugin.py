@@ -30,7 +30,7 @@ def selma_chat_models() -> Iterator[ChatModelRecord]:
         summary="a GGUF language model run by llama.cpp; several times faster than transformers on a CPU",
         factory="selma_plugins.chat.llama_cpp_chat:LlamaCppChat",
         options=LlamaCppOptions,
-        requires="llama_cpp",
+        requires="llama-cpp",
         reference="https://github.com/ggml-org/llama.cpp",
     )
     yield ChatModelRecord(

@@ -12,7 +12,7 @@ import attrs
 
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[^\n]*\n(.*?)(?:^[ \t]*(?:```|~~~)|\Z)", re.S | re.M)
 _NUMBER = re.compile(
-    r"^\s*(?:[*_]{1,2})?[(\[#]?(\d{1,4})(?:[*_]{1,2})?[.):\]](?:[*_]{1,2})?(?:\s+|(?=[\"'“*_])|$)(.*)$"
+    r"^\s*(?:[*_]{1,2})?[(\[#]?(\d{1,4})(?:[*_]{1,2})?[.):\]](?:[*_]{1,2})?(?:\s+|(?=[\"'“*_A-Za-z])|$)(.*)$"
 )
 _BULLET = re.compile(r"^\s*[-*+•◦‣–—·](?:\s+|$)(.*)$")
 _INLINE = re.compile(r"(?:^|(?<=\s))[(\[]?(\d{1,4})[.)\]]\s+")
@@ -91,6 +91,8 @@ def _json(text: str) -> list[str] | None:
     try:
         value, _ = json.JSONDecoder(strict=False).raw_decode(text[start:])
         return _strings(value) or None
+    except RecursionError:  # nothing but brackets
+        return None
     except ValueError:
         return _broken_array(text[text.find("[", start) + 1 :]) if "[" in text[start:] else None
 
@@ -112,7 +114,7 @@ def _broken_array(text: str) -> list[str] | None:
     while text := text.lstrip(" \t\n,"):
         try:
             value, end = decoder.raw_decode(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             break
         found += _strings(value)
         text = text[end:]
