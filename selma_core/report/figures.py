@@ -37,7 +37,7 @@ def dot_plot(marks: Sequence[Mark], unit: str = "") -> Markup:
     """Means with their intervals, one row each, on a common axis that need not start at 0."""
     ends = [x for m in marks for x in (m.value, m.low, m.high) if x is not None]
     low, high = _padded(min(ends), max(ends))
-    left, right, row = 96.0, 312.0, 24.0
+    left, right, row = 122.0, 318.0, 24.0
     base = 8 + row * len(marks)
     parts = []
     for tick in _ticks(low, high):
@@ -56,9 +56,23 @@ def dot_plot(marks: Sequence[Mark], unit: str = "") -> Markup:
     return _svg(360, base + 20, parts, "means with 95 % intervals")
 
 
+def difference_plot(value: float, low: float, high: float, reach: float) -> Markup:
+    """A difference with its interval against 0; `reach` is the end of the axis on both sides."""
+    width, middle = 300.0, 13.0
+    zero, a, x, b = (_place(each, -reach, reach, 8, width - 8) for each in (0.0, low, value, high))
+    parts = [
+        f'<line class="grid" x1="8" x2="{width - 8:.0f}" y1="{middle}" y2="{middle}"/>',
+        f'<line class="zero" x1="{zero:.1f}" x2="{zero:.1f}" y1="3" y2="23"/>',
+        f'<line class="whisker" x1="{a:.1f}" x2="{b:.1f}" y1="{middle}" y2="{middle}"/>',
+        f'<circle class="point" cx="{x:.1f}" cy="{middle}" r="5"/>',
+        _text(zero, 35, "no difference", "tick", "middle"),
+    ]
+    return _svg(width, 39, parts, "difference with its 95 % interval")
+
+
 def bar_panel(marks: Sequence[Mark], top: float = 100.0) -> Markup:
     """Bars from 0 to `top`, one row each, labelled and numbered so that colour is not needed to read them."""
-    left, right, row = 100.0, 262.0, 17.0
+    left, right, row = 116.0, 264.0, 17.0
     parts = []
     for index, mark in enumerate(marks):
         y = row * index

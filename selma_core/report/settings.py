@@ -51,7 +51,7 @@ def stage_rows(source: ReportSource, manifests: Mapping[str, Manifest]) -> list[
                 fingerprint=node.fingerprint,
                 made=manifest.created.replace("T", " ")[:16] if manifest else "",
                 took=f"{manifest.seconds:.1f}" if manifest else "",
-                error=str(getattr(node, "error", None) or ""),
+                error=node.error or "",
             )
         )
     return rows
@@ -107,7 +107,9 @@ def command(source: ReportSource) -> str:
         for path, layer in source.recipe.origins.items()
         if layer == COMMAND_LINE
     ]
-    return " ".join(["selma", "run", shlex.quote(source.recipe.name), *overrides])
+    path = source.recipe.path
+    known_by_name = path is None or path.parent.name == "recipes"
+    return " ".join(["selma", "run", shlex.quote(source.recipe.name if known_by_name else str(path)), *overrides])
 
 
 def _value(data: Mapping[str, Any], path: str) -> str:

@@ -57,13 +57,21 @@ class ReportNode(Protocol):
     def warnings(self) -> Sequence[str]:
         """What it wanted the user to see."""
 
+    @property
+    def error(self) -> str | None:
+        """Why it failed, one line."""
+
 
 class ReportRecipe(Protocol):
     """The resolved recipe."""
 
     @property
     def name(self) -> str:
-        """What was typed after `selma run`."""
+        """Of the registry entry, or the file's stem."""
+
+    @property
+    def path(self) -> Path | None:
+        """Its file."""
 
     @property
     def data(self) -> Mapping[str, Any]:

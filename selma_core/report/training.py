@@ -9,11 +9,11 @@ from statistics import fmean
 import attrs
 from markupsafe import Markup
 
+from selma_core.artifacts.adapter import CURVE
 from selma_core.artifacts.jsonl import read_rows
 from selma_core.report.figures import Line, curve_plot
 from selma_core.report.source import ReportSource, read_or_note
 
-CURVE = "curve.jsonl"
 _WINDOW = 9
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
+from markupsafe import Markup
 
+from selma_core.report.figures import difference_plot
 from selma_core.report.lookup import headline, report_settings
 from selma_core.report.source import ReportSource
 
@@ -15,12 +17,19 @@ LEVEL = 0.05
 
 @attrs.frozen
 class Verdict:
-    """One comparison. Attributes: outcome = `beats`, `loses to` or `undecided`; detail = the numbers in words."""
+    """One comparison.
+
+    Attributes:
+        outcome: `beats`, `loses to` or `undecided`.
+        difference: with its unit. figure: the difference against 0. detail: the other numbers in words.
+    """
 
     variant: str
     baseline: str
     metric: str
     outcome: str
+    difference: str
+    figure: Markup
     detail: str
 
 
@@ -29,7 +38,7 @@ def verdicts(source: ReportSource) -> list[Verdict]:
     main = headline(source)
     rows = sorted(source.result.get("comparisons") or [], key=lambda row: row["metric"] != main)
     known = set(source.summaries)
-    return [_verdict(row, known, _scale(source, row["metric"])) for row in rows]
+    return [_verdict(row, known, _scale(source, row["metric"]), _reach(rows, row["metric"])) for row in rows]
 
 
 def outcome(row: Mapping[str, Any], higher_is_better: bool = True) -> str:
@@ -51,28 +60,34 @@ def _scale(source: ReportSource, metric: str) -> float:
     return next((found[metric].scale for found in source.summaries.values() if metric in found), 100.0)
 
 
-def _verdict(row: Mapping[str, Any], known: set[str], scale: float) -> Verdict:
+def _reach(rows: Sequence[Mapping[str, Any]], metric: str) -> float:
+    """One axis for all comparisons of a metric, so that their figures can be compared by eye."""
+    ends = [abs(row[key]) for row in rows if row["metric"] == metric for key in ("low", "high", "difference")]
+    return 1.05 * max(ends) or 1.0
+
+
+def _verdict(row: Mapping[str, Any], known: set[str], scale: float, reach: float) -> Verdict:
     names = [str(row[key]) for key in ("variant", "baseline")]
     variant, baseline = (name if name in known else f"the mean of {name}" for name in names)
     points = " points" if scale == 100.0 else ""
     digits = 1 if scale == 100.0 else 3
-    parts = [
-        f"{row['difference']:+.{digits}f}{points}, 95 % interval {row['low']:+.{digits}f} to {row['high']:+.{digits}f}",
-        _p(row),
-    ]
+    parts = [f"95 % interval {row['low']:+.{digits}f} to {row['high']:+.{digits}f}", _p(row)]
     if "wins" in row:
         parts.append(f"better on {row['wins']}, equal on {row['ties']}, worse on {row['losses']} of {row['n']} prompts")
     decided = outcome(row)
     if decided == "undecided" and row.get("mde") is not None:
-        parts.append(
-            f"differences below {row['mde']:.{digits}f}{points} are likely to stay undecided with these prompts"
-        )
-    return Verdict(variant, baseline, str(row["metric"]), decided, "; ".join(parts) + ".")
+        parts.append(f"a true difference below {row['mde']:.{digits}f}{points} would likely stay undecided")
+    figure = difference_plot(row["difference"], row["low"], row["high"], reach)
+    difference = f"{row['difference']:+.{digits}f}{points}"
+    return Verdict(variant, baseline, str(row["metric"]), decided, difference, figure, "; ".join(parts) + ".")
 
 
 def _p(row: Mapping[str, Any]) -> str:
-    text = f"p {_number(row['p'])}"
-    return f"{text}, {_number(row['p_holm'])} after Holm's correction" if "p_holm" in row else text
+    if "p_holm" not in row:
+        return f"p {_number(row['p'])}"
+    if _number(row["p"]) == _number(row["p_holm"]):
+        return f"p {_number(row['p'])}, also after Holm's correction"
+    return f"p {_number(row['p'])}, {_number(row['p_holm']).removeprefix('= ')} after Holm's correction"
 
 
 def _number(p: float) -> str:

@@ -68,7 +68,7 @@ def page(source: ReportSource) -> dict[str, Any]:
         "curves": curves(source, notes),
         "cards": prompt_cards(source, notes),
         "stages": settings.stage_rows(source, made),
-        "failed": [node.id for node in source.nodes if node.outcome == "failed"],
+        "failed": [(node.id, node.error or "") for node in source.nodes if node.outcome == "failed"],
         "warnings": settings.warnings(source),
         "config": settings.config_text(source),
         "payloads": {name: settings.payload_text(manifest) for name, manifest in made.items()},
