@@ -27,7 +27,11 @@ Overrides = Annotated[
 PluginFiles = Annotated[
     tuple[Path, ...],
     Parameter(
-        name="--plugin", help="A plugin in a single file; may be given again.", negative="", consume_multiple=False
+        name="--plugin",
+        help="A plugin in a single file; may be given again.",
+        negative="",
+        consume_multiple=False,
+        show_default=False,
     ),
 ]
 Json = Annotated[bool, Parameter(name="--json", help="Print JSON on stdout.", negative="", show_default=False)]

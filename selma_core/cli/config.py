@@ -11,7 +11,10 @@ from selma_core.cli.common import Json, Overrides, PluginFiles, print_json, repo
 from selma_core.cli.sections import to_yaml
 from selma_core.config import layer_of, open_recipe
 
-app = App(name="config", help="Show a recipe as it is resolved, and who set what.")
+app = App(
+    name="config",
+    help="Show a recipe as it is resolved, and who set what.\n\nExample: `selma config show shapes --origin`",
+)
 
 
 @app.command(name="show")

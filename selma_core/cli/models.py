@@ -12,7 +12,7 @@ from selma_core.errors import UserError
 from selma_core.models import folder_digest
 from selma_core.registry import Registry
 
-app = App(name="models", help="List, show and fetch models.")
+app = App(name="models", help="List, show and fetch models.\n\nExample: `selma models show shapes_base --json`")
 Name = Annotated[str, Parameter(help="Registry name, folder, or hub:owner/name@COMMIT.")]
 Section = Annotated[str, Parameter(help="Registry section; `benchmarks` may have files to fetch too.")]
 

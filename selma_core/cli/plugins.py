@@ -14,7 +14,7 @@ from selma_core.kinds import BY_NAME
 from selma_core.offers import Offer
 from selma_core.options import FieldInfo, Slot, info
 
-app = App(name="plugins", help="List plugins and show their options.")
+app = App(name="plugins", help="List plugins and show their options.\n\nExample: `selma plugins list`")
 
 
 @app.command(name="list")

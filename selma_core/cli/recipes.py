@@ -10,7 +10,7 @@ from selma_core.cli.common import Json, PluginFiles, open_registry, print_json
 from selma_core.cli.sections import print_entries
 from selma_core.config import load_recipe
 
-app = App(name="recipes", help="List and show recipes.")
+app = App(name="recipes", help="List and show recipes.\n\nExample: `selma recipes show shapes`")
 
 
 @app.command(name="list")

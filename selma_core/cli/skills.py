@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from selma_core.cli.common import Json, PluginFiles, open_registry, print_json
 from selma_core.cli.sections import print_entries, to_yaml
 
-app = App(name="skills", help="List and show skills.")
+app = App(name="skills", help="List and show skills.\n\nExample: `selma skills list`")
 
 
 @app.command(name="list")

@@ -1,0 +1,50 @@
+"""`selma ablate`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from selma_core.cli.common import Json, Overrides, PluginFiles, StoreFolder, print_json, report_problems
+
+
+def ablate_command(
+    name: Annotated[str, Parameter(help="Registry name or YAML file of an ablation.")],
+    /,
+    *,
+    override: Overrides = (),
+    store: StoreFolder = None,
+    plan: Annotated[bool, Parameter(help="Only show what would run.", negative="")] = False,
+    json: Json = False,
+    plugin: PluginFiles = (),
+) -> int:
+    """Run an ablation: variants of one recipe over shared stages, as one table with intervals.
+
+    Example: `selma ablate shapes_guidance --plan`
+    """
+    from rich.console import Console
+
+    from selma_core.ablation import open_ablation, run_ablation
+    from selma_core.cli.plan import print_plan
+    from selma_core.cli.progress import RunProgress
+    from selma_core.cli.tables import print_tables
+    from selma_core.engine import plan_json
+
+    opened = open_ablation(name, override, store=store, plugins=plugin)
+    report_problems(opened.first.catalog)
+    if plan:
+        rows = plan_json(opened.plan)
+        print_json({"stages": rows}) if json else print_plan(rows)
+        return 0
+    with RunProgress() as progress:
+        done = run_ablation(opened, progress)
+    if json:
+        print_json(done.result)
+    else:
+        print_tables(Console(), done.result, f"ablation {opened.ablation.name} of {opened.first.recipe.name}")
+    errors = Console(stderr=True)
+    for node in done.nodes:
+        if node.error:
+            errors.print(f"selma: error: {node.error}", highlight=False, soft_wrap=True, markup=False)
+    return 0 if done.ok else 1

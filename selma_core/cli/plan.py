@@ -1,0 +1,48 @@
+"""`selma plan`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from selma_core.cli.common import Json, Overrides, PluginFiles, StoreFolder, print_json, print_table, report_problems
+
+
+def plan_command(
+    recipe: Annotated[str, Parameter(help="Registry name or YAML file.")],
+    /,
+    *,
+    override: Overrides = (),
+    store: StoreFolder = None,
+    json: Json = False,
+    plugin: PluginFiles = (),
+) -> None:
+    """Show what a run would do, and do nothing. Needs no network and no model files.
+
+    `run`: to be made. `hit`: in the store. `shared`: the same as an earlier stage. `suspect`: damaged, made again.
+
+    Example: `selma plan shapes -o stages.merge.use=param_mean`
+    """
+    from selma_core.collect import check_report
+    from selma_core.engine import plan_json
+    from selma_core.graph.plan import make_plan, members
+    from selma_core.session import open_session
+
+    session = open_session(recipe, override, store=store, plugins=plugin)
+    report_problems(session.catalog)
+    check_report(session)
+    rows = plan_json(make_plan(members(session.graph), session.store))
+    if json:
+        print_json({"stages": rows})
+        return
+    print_plan(rows)
+
+
+def print_plan(rows: list[dict[str, str]]) -> None:
+    """The plan as a table, with a last line of counts."""
+    table = [(row["status"], row["id"], row["plugin"], row["fingerprint"][:12]) for row in rows]
+    print_table(("status", "stage", "plugin", "fingerprint"), table)
+    counts = Counter(row["status"] for row in rows)
+    print(", ".join(f"{count} {status}" for status, count in counts.items()))

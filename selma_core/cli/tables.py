@@ -1,0 +1,76 @@
+"""The tables that end a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+def score_table(scores: Mapping[str, Mapping[str, Mapping[str, Any]]], title: str) -> Table:
+    """Mean, 95 % interval and counts of each variant and metric."""
+    table = _table(title, ("variant", "metric", "mean", "95 % interval", "prompts", "images"))
+    for variant, metrics in scores.items():
+        for metric, score in metrics.items():
+            interval = f"{number(score['low'])} .. {number(score['high'])}"
+            counts = str(score["n_prompts"]), str(score["n_images"])
+            table.add_row(escape(variant), escape(metric), number(score["mean"]), interval, *counts)
+    return table
+
+
+def comparison_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Differences with interval and p value."""
+    table = _table(
+        "differences, paired by prompt", ("variant", "against", "metric", "difference", "95 % interval", "p")
+    )
+    for row in rows:
+        interval = f"{number(row['low'], sign=True)} .. {number(row['high'], sign=True)}"
+        names = escape(row["variant"]), escape(row["baseline"]), escape(row["metric"])
+        table.add_row(*names, number(row["difference"], sign=True), interval, p_value(row["p"]))
+    return table
+
+
+def score_notes(scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
+    """Who judged, by which rule, and where observations are missing."""
+    seen: dict[str, None] = {}
+    for metrics in scores.values():
+        for metric, score in metrics.items():
+            seen[
+                f"{metric}: rule {score.get('rule') or 'default'}, judged by {score.get('judge') or 'the metric itself'}"
+            ] = None
+    yield from seen
+    for variant, metrics in scores.items():
+        for metric, score in metrics.items():
+            if score.get("coverage", 1.0) < 1.0:
+                yield f"{variant}, {metric}: only {100 * score['coverage']:.1f} % of the observations succeeded"
+
+
+def print_tables(console: Console, result: Mapping[str, Any], title: str, notes: Sequence[str] = ()) -> None:
+    """The scores and comparisons of a run's JSON, with notes below; nothing when there are no scores."""
+    if not result["scores"]:
+        return
+    console.print(score_table(result["scores"], title))
+    if result["comparisons"]:
+        console.print(comparison_table(result["comparisons"]))
+    for line in [*score_notes(result["scores"]), *notes]:
+        console.print(f"[dim]{escape(line)}", highlight=False, soft_wrap=True)
+
+
+def number(value: float | None, *, sign: bool = False) -> str:
+    """One decimal, `-` for no data."""
+    return "-" if value is None else f"{value:+.1f}" if sign else f"{value:.1f}"
+
+
+def p_value(value: float | None) -> str:
+    """Three decimals, small ones as a bound."""
+    return "-" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for position, column in enumerate(columns):
+        table.add_column(column, justify="left" if position < 2 else "right", no_wrap=position == 0)
+    return table
