@@ -126,6 +126,7 @@ class ChatRequest:
         temperature: 0 means greedy.
         seed: for models that sample locally; servers get it as a hint.
         choices: if given, the reply's `choice_logprobs` should hold one natural-log probability per choice.
+        stop: texts at which the reply ends; they are not part of it.
     """
 
     messages: tuple[Message, ...]
@@ -133,6 +134,7 @@ class ChatRequest:
     temperature: float = 0.0
     seed: int | None = None
     choices: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

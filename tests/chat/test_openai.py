@@ -37,7 +37,7 @@ def how(request: pytest.FixtureRequest) -> Any:
 
 
 def test_answers_and_sends_what_was_asked(server: Any, key: str) -> None:
-    (reply,) = chat(server, top_p=0.5).reply(ask("hello", max_tokens=7, temperature=0.3, seed=5))
+    (reply,) = chat(server, top_p=0.5).reply(ask("hello", max_tokens=7, temperature=0.3, seed=5, stop=("\n4.",)))
     assert reply == ChatReply(text="echo hello")
     (body,) = server.seen
     assert body == {
@@ -48,6 +48,7 @@ def test_answers_and_sends_what_was_asked(server: Any, key: str) -> None:
         "temperature": 0.3,
         "top_p": 0.5,
         "seed": 5,
+        "stop": ["\n4."],
     }
     assert server.headers[0]["Authorization"] == f"Bearer {key}"
 

@@ -117,6 +117,16 @@ def test_truncated_says_whether_the_model_ended_by_itself(folder: Path) -> None:
     assert all(length < 5 for length, reply in zip(lengths, replies, strict=True) if not reply.truncated)
 
 
+def test_a_stop_text_ends_the_reply(folder: Path) -> None:
+    whole = chat(folder).reply([ask("a", seed) for seed in range(10)])
+    stopped = chat(folder).reply([ask("a", seed, stop=("red", "circle")) for seed in range(10)])
+    for long, short in zip(whole, stopped, strict=True):
+        at = min((long.text.find(word) for word in ("red", "circle") if word in long.text), default=None)
+        assert short.text.strip() == long.text[:at].strip()
+        assert short.truncated == (at is None and long.truncated)
+    assert any(short.text != long.text for long, short in zip(whole, stopped, strict=True))
+
+
 def test_modes(folder: Path) -> None:
     plain = chat(folder, mode="completion")
     (wanted,) = plain.reply([ask("user: a red bot:")])

@@ -207,6 +207,8 @@ def test_the_request_breaks_off_where_the_reply_goes_on(context: Any, writer: An
     text = context.chat.requests[-1].messages[0].text
     assert text.startswith("A list of captions of odd things:\n\n1. ")
     assert text.endswith("\n3.")
+    assert request.stop == ()
+    assert context.chat.requests[-1].stop == ("\n8.", "\n\n")
     assert "Rules" not in text
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from selma_core.data import ChatRequest, ImagePart
 
 
@@ -18,3 +20,8 @@ def as_turns(request: ChatRequest) -> list[dict[str, str]]:
 def has_images(request: ChatRequest) -> bool:
     """Whether any turn holds an image."""
     return any(isinstance(part, ImagePart) for message in request.messages for part in message.parts)
+
+
+def before_stop(text: str, stops: Sequence[str]) -> str:
+    """The text up to the first of the stops."""
+    return text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]

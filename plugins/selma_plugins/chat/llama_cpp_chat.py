@@ -54,8 +54,8 @@ class LlamaCppChat:
     def _load(self) -> None:
         weights = find_weights(self._options.model, "", self._context)
         if not weights.gguf:
-            raise ModelError(f"llama_cpp reads GGUF files, and {weights.source} holds none (or several)")
-        path = Path(weights.source) / weights.gguf
+            raise ModelError(f"llama_cpp reads GGUF files, and {weights.folder} holds none (or several)")
+        path = weights.folder / weights.gguf
         with path.open("rb") as file:
             if file.read(4) != b"GGUF":
                 raise ModelError(f"{path} is not a GGUF file")
@@ -113,6 +113,8 @@ class LlamaCppChat:
             body["messages"] = as_turns(request)
         else:
             body["prompt"] = as_text(request)
+        if request.stop:
+            body["stop"] = list(request.stop)
         if request.choices and self._chat:
             body |= {"logprobs": True, "top_logprobs": TOP_TOKENS}
         elif request.choices:

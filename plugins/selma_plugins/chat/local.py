@@ -12,14 +12,9 @@ from selma_core.protocols import Context
 
 @attrs.frozen(kw_only=True)
 class Weights:
-    """What to load.
+    """What to load. Attributes: folder = where it is; gguf = name of the GGUF file within, or ""."""
 
-    Attributes:
-        source: a folder, or a hub id. revision: the commit of a hub id. gguf: name of the GGUF file within, or "".
-    """
-
-    source: str
-    revision: str | None = None
+    folder: Path
     gguf: str = ""
 
 
@@ -29,22 +24,20 @@ def find_weights(model: str, gguf: str, context: Context | None) -> Weights:
     Raises:
         ModelError: there is no such model, or its files are not on this machine.
     """
-    if context is None:
-        return _on_disk(Path(model), gguf)
-    entry = context.entry("models", model)
-    if entry.path is not None:
-        return _on_disk(entry.path, gguf)
-    return Weights(source=model.removeprefix("hub:").rpartition("@")[0] or entry.name, revision=entry.pin, gguf=gguf)
+    path = Path(model) if context is None else context.entry("models", model).path
+    if path is None:
+        raise ModelError(f"the files of the model '{model}' are not on this machine")
+    return _on_disk(path, gguf)
 
 
 def _on_disk(path: Path, gguf: str) -> Weights:
     if path.is_file():
-        return Weights(source=str(path.parent), gguf=path.name)
+        return Weights(folder=path.parent, gguf=path.name)
     if not path.is_dir():
         raise ModelError(f"no model at {path}: give a registry name, a folder, or a GGUF file")
     if gguf and not (path / gguf).is_file():
         raise ModelError(f"no file {gguf} in the model folder {path}")
-    return Weights(source=str(path), gguf=gguf or _only_gguf(path))
+    return Weights(folder=path, gguf=gguf or _only_gguf(path))
 
 
 def _only_gguf(folder: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 import torch
@@ -15,6 +15,7 @@ class Row:
 
     Attributes:
         prompt: token ids. limit: most new tokens. temperature: 0 is greedy. generator: its own random stream.
+        stops: whether a reply of these tokens has come to a stop text; None when there is none.
         tokens: the new ones so far. done: it ended by itself. top: (token id, log-probability) of the first step.
     """
 
@@ -22,6 +23,7 @@ class Row:
     limit: int
     temperature: float
     generator: torch.Generator
+    stops: Callable[[list[int]], bool] | None = None
     tokens: list[int] = attrs.field(factory=list)
     done: bool = False
     top: list[tuple[int, float]] = attrs.field(factory=list)
@@ -93,4 +95,5 @@ def _advance(row: Row, logits: Tensor, sampler: Sampler, top: int) -> int | None
         row.done = True
         return None
     row.tokens.append(token)
+    row.done = row.stops is not None and row.stops(row.tokens)
     return token

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from selma_core.errors import MissingExtraError, ModelError
 from selma_core.protocols import Context
 from selma_core.seeds import derive_seed
 from selma_plugins.chat.choices import from_top_tokens
-from selma_plugins.chat.continuation import as_text, as_turns, has_images
+from selma_plugins.chat.continuation import as_text, as_turns, before_stop, has_images
 from selma_plugins.chat.local import Weights, find_weights
 from selma_plugins.chat.options import TransformersOptions
 from selma_plugins.chat.sampling import Row, Sampler, write
@@ -65,13 +65,13 @@ class TransformersChat:
         weights = find_weights(self._options.model, self._options.gguf_file, self._context)
         if weights.gguf and importlib.util.find_spec("gguf") is None:
             raise MissingExtraError("reading a GGUF file needs gguf; type: pip install 'selma[gguf]'")
-        where: dict[str, Any] = {"revision": weights.revision, "trust_remote_code": False}
+        where: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
         if weights.gguf:
             where["gguf_file"] = weights.gguf
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(weights.source, **where)
+            self._tokenizer = AutoTokenizer.from_pretrained(weights.folder, **where)
             model = AutoModelForCausalLM.from_pretrained(
-                weights.source, dtype=self._dtype(weights), use_safetensors=True, **where
+                weights.folder, dtype=self._dtype(weights), use_safetensors=True, **where
             )
         except (OSError, ValueError, KeyError) as error:
             line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -111,13 +111,29 @@ class TransformersChat:
         prompt = self._tokens(request)
         seed = request.seed if request.seed is not None else derive_seed("chat", as_text(request))
         generator = torch.Generator().manual_seed(seed)
-        return Row(prompt=prompt, limit=request.max_tokens, temperature=request.temperature, generator=generator)
+        return Row(
+            prompt=prompt,
+            limit=request.max_tokens,
+            temperature=request.temperature,
+            generator=generator,
+            stops=self._stops(request) if request.stop else None,
+        )
+
+    def _stops(self, request: ChatRequest) -> Callable[[list[int]], bool]:
+        # Every token holds at least one byte, so the last bytes of a stop lie within as many tokens.
+        window = max(len(stop.encode()) for stop in request.stop) + 1
+
+        def stopped(tokens: list[int]) -> bool:
+            tail = self._tokenizer.decode(tokens[-window:], skip_special_tokens=True)
+            return any(stop in tail for stop in request.stop)
+
+        return stopped
 
     def _finish(self, request: ChatRequest, row: Row) -> ChatReply:
         scores = None
         if request.choices:
             scores = from_top_tokens([(self._tokenizer.decode([i]), v) for i, v in row.top], request.choices)
-        text = self._tokenizer.decode(row.tokens, skip_special_tokens=True)
+        text = before_stop(self._tokenizer.decode(row.tokens, skip_special_tokens=True), request.stop)
         return ChatReply(text=text, choice_logprobs=scores, truncated=not row.done)
 
     def _ends(self) -> frozenset[int]:

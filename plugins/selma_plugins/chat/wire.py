@@ -34,6 +34,8 @@ def body(request: ChatRequest, options: OpenAIOptions) -> dict[str, Any]:
         fields["top_p"] = options.top_p
     if request.seed is not None:
         fields["seed"] = request.seed % 2**31  # servers take 32 bits with a sign
+    if request.stop:
+        fields["stop"] = list(request.stop)
     if request.choices and options.mode == "chat":
         fields |= {"logprobs": True, "top_logprobs": TOP_TOKENS}
     elif request.choices:

@@ -88,6 +88,8 @@ class LlmSkills:
             max_tokens=options.max_tokens or options.ask * (TOKENS_PER_WORD * skill.max_words + 8),
             temperature=options.temperature,
             seed=derive_seed("chat", seed, skill.name, number),
+            # A model that only continues a text would go on for ever.
+            stop=(f"\n{options.demos + options.ask + 1}.", "\n\n") if options.request == "list" else (),
         )
 
     def _parse(self, reply: ChatReply) -> list[str]:
