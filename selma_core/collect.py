@@ -10,6 +10,7 @@ from selma_core.config.problems import config_error, raise_all
 from selma_core.data import Summary
 from selma_core.errors import ConfigError, UnknownNameError, did_you_mean
 from selma_core.graph.node import Graph, Node
+from selma_core.report.lookup import options_text
 from selma_core.result import NodeResult
 from selma_core.scoring import comparisons, members, score_entry, summarise
 
@@ -91,6 +92,31 @@ def comparison_json(summaries: Summaries, report: Mapping[str, Any], seed: int) 
     pairs: Sequence[Sequence[str]] = report.get("compare") or ()
     baseline = str(report.get("baseline") or "")
     return comparisons(summaries, pairs, baseline, seed=seed) if pairs or baseline else []
+
+
+def benchmark_notes(session: Session, results: Sequence[NodeResult]) -> list[str]:
+    """One line per prompt set that was judged: its options, which may cut a benchmark to a subset, and its warnings."""
+    by_id = {node.id: node for node in results}
+    lines = []
+    for node in _judged_prompts(session):
+        options = options_text(node.options)
+        lines.append(f"prompts: {node.id} = {node.offer.name}{f' ({options})' if options else ''}")
+        lines += [f"{node.id}: {line}" for line in by_id[node.id].warnings]
+    return lines
+
+
+def _judged_prompts(session: Session) -> list[Node]:
+    """The prompt sources from which the judged images were drawn, in recipe order."""
+    images = [
+        session.graph[name] for node in score_nodes(session.graph, session.recipe.data["report"]) for name in node.reads
+    ]
+    found: set[str] = set()
+    while images:
+        node = images.pop()
+        sources = node.inputs.get("prompts", ())
+        found.update(sources)
+        images += [session.graph[name] for name in node.inputs.get("images", ())]
+    return [session.graph[name] for name in session.graph.written if name in found]
 
 
 def _error(session: Session, path: str, text: str) -> ConfigError:

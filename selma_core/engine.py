@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,10 @@ from selma_core.errors import SelmaError
 from selma_core.events import Event, RunFinished, RunStarted, StageWarning
 from selma_core.graph.plan import Planned, make_plan, members
 from selma_core.observers import Observers
+from selma_core.record import RunRecord
 from selma_core.report import write_report
 from selma_core.result import NodeResult, Run
 from selma_core.session import Session, open_session
-from selma_core.store.manifest import library_versions
 from selma_core.walk import new_run_id, node_results, walk
 
 
@@ -52,28 +50,22 @@ def run(
 def run_session(session: Session, on_event: Callable[[Event], None] | None = None) -> Run:
     """Runs an opened recipe; see `run`."""
     check_report(session)
-    run_id = new_run_id(session.recipe.name)
+    recipe = session.recipe
+    run_id = new_run_id(recipe.name)
     trackers = session.runtime.build_trackers(session.catalog, session.registry)
     emit = Observers(session.catalog, trackers, on_event)
     plan = make_plan(members(session.graph), session.store)
-    record = RunRecord(session, run_id)
+    extra = {"seed": session.graph.seed, "config": recipe.data, "origins": recipe.origins}
+    record = RunRecord(session.store, run_id, extra)
     with session.store.lock(run_id):
-        record.write({"state": "running", "run": run_id, "recipe": session.recipe.name, "stages": plan_json(plan)})
-        config = session.recipe.data
-        emit(
-            RunStarted(
-                run_id=run_id,
-                recipe=session.recipe.name,
-                nodes={row.id: row.status for row in plan},
-                config=config,
-            )
-        )
+        record.write("running", {"run": run_id, "recipe": recipe.name, "stages": plan_json(plan)})
+        statuses = {row.id: row.status for row in plan}
+        emit(RunStarted(run_id=run_id, recipe=recipe.name, nodes=statuses, config=recipe.data))
         try:
             receipts = walk(plan, session, run_id, emit)
-            results = node_results(plan, receipts, session.store)
-            finished = _finish(session, run_id, results, record, emit)
+            finished = _finish(session, run_id, node_results(plan, receipts, session.store), record, emit)
         except BaseException:
-            record.write({**record.last, "state": "interrupted"})
+            record.write("interrupted")
             raise
     session.store.lock_file(run_id).unlink(missing_ok=True)
     return finished
@@ -91,34 +83,6 @@ def plan_json(plan: Sequence[Planned]) -> list[dict[str, Any]]:
         }
         for row in plan
     ]
-
-
-@attrs.define
-class RunRecord:
-    """Keeps `run.json` up to date, from the start on, so that `selma store gc` spares what a killed run made."""
-
-    session: Session
-    run_id: str
-    started: float = attrs.field(factory=time.monotonic, init=False)
-    created: str = attrs.field(factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"), init=False)
-    last: Mapping[str, Any] = attrs.field(factory=dict, init=False)
-
-    @property
-    def seconds(self) -> float:
-        """Since the start."""
-        return round(time.monotonic() - self.started, 3)
-
-    def write(self, values: Mapping[str, Any]) -> None:
-        """Writes the file: what is given, the resolved recipe, versions."""
-        self.last = values
-        extra = {
-            "created": self.created,
-            "seed": self.session.graph.seed,
-            "config": self.session.recipe.data,
-            "origins": self.session.recipe.origins,
-            "libraries": library_versions(),
-        }
-        self.session.store.write_run(self.run_id, {**values, **extra})
 
 
 def _finish(
@@ -152,6 +116,6 @@ def _finish(
         result["report"] = None
         finished = attrs.evolve(finished, report=None)
     result["seconds"] = record.seconds
-    record.write({"state": "done" if finished.ok else "failed", **result})
+    record.write("done" if finished.ok else "failed", result)
     emit(RunFinished(run_id=run_id, result=result))
     return finished

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from selma_core.cli.common import Json, Overrides, PluginFiles, StoreFolder, print_json, report_problems
+from selma_core.cli.common import Json, Overrides, PluginFiles, print_json, report_problems
+from selma_core.cli.store import StoreFolder
 
 
 def ablate_command(

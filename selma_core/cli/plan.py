@@ -7,7 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from selma_core.cli.common import Json, Overrides, PluginFiles, StoreFolder, print_json, print_table, report_problems
+from selma_core.cli.common import Json, Overrides, PluginFiles, print_json, print_table, report_problems
+from selma_core.cli.store import StoreFolder
 
 
 def plan_command(

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from selma_core.cli.common import Json, StoreFolder, print_json, print_table
+from selma_core.cli.common import Json, print_json, print_table
+
+StoreFolder = Annotated[
+    Path | None,
+    Parameter(
+        name="--store", help="Folder of the store; default: $SELMA_STORE, else ./selma-store.", show_default=False
+    ),
+]
 
 app = App(name="store", help="List, clean and verify the store of artifacts.")
 

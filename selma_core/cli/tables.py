@@ -38,9 +38,8 @@ def score_notes(scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterat
     seen: dict[str, None] = {}
     for metrics in scores.values():
         for metric, score in metrics.items():
-            seen[
-                f"{metric}: rule {score.get('rule') or 'default'}, judged by {score.get('judge') or 'the metric itself'}"
-            ] = None
+            judge = score.get("judge") or "the metric itself"
+            seen[f"{metric}: rule {score.get('rule') or 'default'}, judged by {judge}"] = None
     yield from seen
     for variant, metrics in scores.items():
         for metric, score in metrics.items():

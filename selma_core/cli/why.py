@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import attrs
 from cyclopts import Parameter
 
-from selma_core.cli.common import Json, Overrides, PluginFiles, StoreFolder, print_json, print_table, report_problems
+from selma_core.cli.common import Json, Overrides, PluginFiles, print_json, print_table, report_problems
+from selma_core.cli.store import StoreFolder
 
 if TYPE_CHECKING:
     from selma_core.graph.why import Explanation
@@ -32,7 +33,7 @@ def why_command(
 
     session = open_session(recipe, override, store=store, plugins=plugin)
     report_problems(session.catalog)
-    found = explain(session.graph.find(stage), session.graph, session.store)
+    found = explain(session.graph[stage], session.graph, session.store)
     if json:
         print_json(_to_json(found))
     else:

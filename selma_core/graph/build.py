@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
@@ -87,12 +88,24 @@ def _bind(draft: Draft, recipe: Recipe, catalog: Catalog, registry: Registry, pr
 
 
 def _order(links: Mapping[str, Mapping[str, tuple[str, ...]]]) -> tuple[str, ...]:
-    reads = {name: [node for found in ports.values() for node in found] for name, ports in links.items()}
+    """Inputs before readers, and otherwise as written, so that plans and tables read like the recipe."""
+    sorter = TopologicalSorter(
+        {name: [node for found in ports.values() for node in found] for name, ports in links.items()}
+    )
     try:
-        return tuple(TopologicalSorter(reads).static_order())
+        sorter.prepare()
     except CycleError as error:
         circle = " -> ".join(reversed(error.args[1]))
         raise GraphError(f"stages: these read each other in a circle: {circle}") from None
+    written = {name: position for position, name in enumerate(links)}
+    order: list[str] = []
+    ready: list[tuple[int, str]] = []
+    while sorter.is_active():
+        for name in sorter.get_ready():
+            heapq.heappush(ready, (written[name], name))
+        order.append(heapq.heappop(ready)[1])
+        sorter.done(order[-1])
+    return tuple(order)
 
 
 def _node(found: _Bound, inputs: Mapping[str, tuple[str, ...]], done: Mapping[str, Node], seed: int) -> Node:

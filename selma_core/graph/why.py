@@ -68,7 +68,7 @@ def _hint(key: str, value: Any, graph: Graph) -> str:
     if not key.startswith("inputs."):
         return ""
     reader = next((node.id for node in graph if node.fingerprint == value), None)
-    return f"see: selma why RECIPE '{reader}'" if reader else ""
+    return f"see: why {reader}" if reader else ""
 
 
 def flatten(value: Any, path: str = "") -> dict[str, Any]:
