@@ -24,23 +24,32 @@ def read_labels(source: ReportSource, label: str, port: str) -> list[str]:
     return [str(name).split("[")[0] for name in (found if isinstance(found, list) else [found])]
 
 
-def score_label(source: ReportSource) -> str:
-    """The stage whose scores the report shows: `report.scores`, else the first evaluator."""
-    named = str(report_settings(source).get("scores") or "")
-    return named or next((node.label for node in source.nodes if node.kind == "evaluator"), "")
+def score_label(source: ReportSource, metric: str = "") -> str:
+    """The stage that scores a metric: the one named in `dsg:label`, else the first of `report.scores` or of all."""
+    named = report_settings(source).get("scores") or []
+    labels = [named] if isinstance(named, str) else list(named)
+    labels += [node.label for node in source.nodes if node.kind == "evaluator"]
+    _, _, own = metric.partition(":")
+    return own or next(iter(labels), "")
 
 
 def sample_label(source: ReportSource) -> str:
     """The stage that drew the judged images, "" when nothing is judged."""
-    return next(iter(read_labels(source, score_label(source), "images")), "")
+    return next(iter(read_labels(source, score_label(source, headline(source)), "images")), "")
 
 
-def of_variant(source: ReportSource, label: str, variant: str) -> ReportNode | None:
-    """The node of a stage that belongs to a variant and has an artifact."""
-    for node in source.nodes:
-        if node.label == label and node.artifact is not None and variant in node.axes.values():
-            return node
-    return None
+def score_node(source: ReportSource, metric: str, variant: str) -> ReportNode | None:
+    """The stage that scored a variant."""
+    label = score_label(source, metric)
+    return next((n for n in source.nodes if n.label == label and (",".join(n.axes.values()) or label) == variant), None)
+
+
+def sample_node(source: ReportSource, variant: str) -> ReportNode | None:
+    """The stage that drew a variant's images: its axes are among those of the stage that scored them."""
+    scored = score_node(source, headline(source), variant)
+    axes = scored.axes.items() if scored is not None else {}.items()
+    label = sample_label(source)
+    return next((n for n in source.nodes if n.label == label and n.axes.items() <= axes), None)
 
 
 def headline(source: ReportSource) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from selma_core.artifacts.scores import read_values
 from selma_core.data import ImageItem, PromptScore
-from selma_core.report.lookup import headline, of_variant, sample_label, score_label
+from selma_core.report.lookup import headline, sample_node, score_node
 from selma_core.report.source import ReportSource, read_or_note
 
 PROMPTS_SHOWN = 12
@@ -53,11 +53,10 @@ def data_uri(path: Path) -> tuple[str, bool]:
 
 def strips(source: ReportSource, notes: list[str]) -> list[Strip]:
     """About a dozen judged prompts, the first of each group in turn: chosen by order, not by score."""
-    label = sample_label(source)
     drawn: dict[str, Mapping[str, ImageItem]] = {}
     for variant in source.summaries:
-        node = of_variant(source, label, variant)
-        if node is not None:
+        node = sample_node(source, variant)
+        if node is not None and node.artifact is not None:
             items = read_or_note(notes, f"images of {variant}", source.images, node.id) or ()
             drawn[variant] = {item.prompt.id: item for item in items if item.k == 0}
     scores = {variant: _values(source, variant, notes) for variant in drawn}
@@ -107,8 +106,8 @@ def _spread(prompts: Sequence[PromptScore]) -> list[PromptScore]:
 
 def _values(source: ReportSource, variant: str, notes: list[str]) -> dict[str, float]:
     """item_id -> per cent under the rule that the report shows."""
-    node, metric = of_variant(source, score_label(source), variant), headline(source)
-    summary = source.summaries[variant].get(metric)
+    metric = headline(source)
+    node, summary = score_node(source, metric, variant), source.summaries[variant].get(metric)
     folder = node.artifact if node is not None else None
     if folder is None or summary is None:
         return {}

@@ -71,7 +71,7 @@ def _table(source: ReportSource, metric: str) -> ScoreTable | None:
     if not found:
         return None
     colour = colours(source)
-    rows = tuple(_row(source, variant, summary, colour[variant]) for variant, summary in found.items())
+    rows = tuple(_row(source, variant, metric, summary, colour[variant]) for variant, summary in found.items())
     marks = [Mark(r.variant, r.mean, r.colour, r.low, r.high) for r in rows if r.mean is not None]
     some = next(iter(found.values()))
     tables = {variant: summary.categories for variant, summary in found.items()}
@@ -81,8 +81,8 @@ def _table(source: ReportSource, metric: str) -> ScoreTable | None:
     return ScoreTable(metric, some.rule, some.judge, rows, figure, broad, detailed, groups)
 
 
-def _row(source: ReportSource, variant: str, summary: Summary, colour: int) -> ScoreRow:
-    entry: Mapping[str, Any] = (source.result.get("scores") or {}).get(variant, {}).get(summary.metric, {})
+def _row(source: ReportSource, variant: str, metric: str, summary: Summary, colour: int) -> ScoreRow:
+    entry: Mapping[str, Any] = (source.result.get("scores") or {}).get(variant, {}).get(metric, {})
     return ScoreRow(
         variant,
         colour,

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
-
-from selma_core.data import Atom, Entry, ItemAtoms
 from selma_plugins.evaluation.answers import verdict
 from selma_plugins.evaluation.benchmark import BenchmarkPrompt, read_benchmark
 from selma_plugins.evaluation.dsg import spec_of
+
+from selma_core.data import Atom, Entry, ItemAtoms
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,13 @@ from statistics import stdev
 from typing import Any
 
 import pytest
-
-from selma_core.data import Atom, Entry, ItemAtoms, Summary
-from selma_core.statistics import paired
 from selma_plugins.evaluation.answers import verdict
 from selma_plugins.evaluation.benchmark import BenchmarkPrompt
 from selma_plugins.evaluation.dsg_scores import question_scores, questions_of, summarise_rows
 from selma_plugins.evaluation.rules import rule_of
+
+from selma_core.data import Atom, Entry, ItemAtoms, Summary
+from selma_core.statistics import paired
 
 Observations = dict[str, tuple[ItemAtoms, ...]]
 UNANSWERED = "tifa160_134"

@@ -8,14 +8,14 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from selma_core.data import Atom, ItemAtoms
-from selma_core.errors import UnknownNameError
 from selma_plugins.evaluation.answers import verdict
 from selma_plugins.evaluation.dependencies import complaints, official_parents, raw_parents, tolerant_parents
 from selma_plugins.evaluation.dsg_scores import summarise_rows
 from selma_plugins.evaluation.options import DSG_RULES
 from selma_plugins.evaluation.rules import RULES, Question, rule_of
+
+from selma_core.data import Atom, ItemAtoms
+from selma_core.errors import UnknownNameError
 
 CHAIN = [Question("1", "0", 0.0), Question("2", "1", 1.0), Question("3", "2", 1.0)]
 

@@ -11,6 +11,8 @@ from typing import Any
 import attrs
 import pytest
 from PIL import Image, ImageDraw
+from selma_plugins.evaluation.dsg_scores import summarise_rows
+from selma_plugins.evaluation.rules import rule_of
 
 from selma_core.artifacts.images import image_row, png_bytes, write_images
 from selma_core.artifacts.jsonl import write_rows
@@ -23,8 +25,6 @@ from selma_core.report import write_report
 from selma_core.result import NodeResult, Run
 from selma_core.scoring import comparisons, score_entry
 from selma_core.store.manifest import MANIFEST, Manifest
-from selma_plugins.evaluation.dsg_scores import summarise_rows
-from selma_plugins.evaluation.rules import rule_of
 
 SKILLS = ("paragraph", "count", "general")
 STRENGTH = {
@@ -179,7 +179,7 @@ RECIPE = {
 
 
 def recipe() -> Recipe:
-    return Recipe(name="shapes", path=None, data=RECIPE, origins={"stages.merge.use": "the command line"})
+    return Recipe(name="shapes", path=None, data=dict(RECIPE), origins={"stages.merge.use": "the command line"})
 
 
 def finished(builder: Builder, recipe: Recipe, summaries: dict[str, dict[str, Summary]]) -> Run:

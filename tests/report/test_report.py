@@ -183,3 +183,19 @@ def test_figures_survive_odd_values(marks: list[Any]) -> None:
     for figure in (dot_plot(marks), bar_panel(marks)):
         assert "<b>" not in figure
         assert "nan" not in figure
+
+
+def test_two_judges_of_one_metric(make_run: Callable[..., Run], tmp_path: Path) -> None:
+    """A second evaluator stage of the same metric goes by metric and label; each has its own judge and interval."""
+    run = make_run()
+    other = {
+        variant: {**found, "dsg:second": attrs.evolve(found["dsg"], judge="another judge")}
+        for variant, found in run.summaries.items()
+    }
+    entries = {v: {**s, "dsg:second": {**s["dsg"], "low": 12.3, "high": 98.7}} for v, s in run.result["scores"].items()}
+    both = attrs.evolve(run, summaries=other, result={**run.result, "scores": entries})
+    both.recipe.data["report"] = {**both.recipe.data["report"], "scores": ["score", "second"]}
+    text = text_of(write_report(both, tmp_path / "report.html"))
+    assert "dsg:second rule official judge another judge" in text
+    assert "12.3 to 98.7" in text
+    assert "The same prompt and the same seed for every variant" in text

@@ -7,6 +7,8 @@ from typing import Any
 
 import attrs
 import pytest
+from selma_plugins.evaluation.dsg import Dsg
+from selma_plugins.evaluation.options import DsgOptions
 
 from selma_core.artifacts.scores import ScoreTable
 from selma_core.data import Atom, ItemAtoms, MetricInfo, PromptScore, Summary
@@ -14,8 +16,6 @@ from selma_core.errors import UnknownNameError
 from selma_core.options import Slot
 from selma_core.scoring import comparisons, mean_summary, members, score_entry, summarise
 from selma_core.statistics import holm
-from selma_plugins.evaluation.dsg import Dsg
-from selma_plugins.evaluation.options import DsgOptions
 
 KEYS = {"variant", "baseline", "metric", "difference", "low", "high", "p"}
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import attrs
 
-from selma_core.errors import did_you_mean
 from selma_core.options import Slot, component, entry, option, positive
 
-DSG_RULES = ("official", "selma", "nodep", "tolerant", "transitive", "strict")
+DsgRule = Literal["official", "selma", "nodep", "tolerant", "transitive", "strict"]
+DSG_RULES: tuple[DsgRule, ...] = get_args(DsgRule)
 
 QUESTION_TEMPLATE = "{question}\nAnswer only yes or no."
-
-
-def _known_rule(instance: Any, field: attrs.Attribute[Any], value: str) -> None:
-    if value not in DSG_RULES:
-        raise ValueError(f"no rule {value!r}: {did_you_mean(value, DSG_RULES)}")
 
 
 def _asks(instance: Any, field: attrs.Attribute[Any], value: str) -> None:
@@ -39,7 +34,7 @@ class DsgOptions:
 
     benchmark: str = entry("benchmarks", help="registry name of the questions")
     judge: Slot = component("chat_model", help="chat model that answers the questions")
-    rule: str = option("official", help="|".join(DSG_RULES), changes_results=False, check=_known_rule)
+    rule: DsgRule = option("official", help="how answers become scores", changes_results=False)
     question_template: str = option(QUESTION_TEMPLATE, help="text sent after the image", check=_asks)
     max_tokens: int = option(8, help="length limit of an answer", check=positive)
     batch: int = option(8, help="images per call to the judge", changes_results=False, check=positive)
