@@ -15,10 +15,13 @@ from selma_plugins.evaluation.options import DSG_RULES, DsgOptions
 from selma_plugins.evaluation.plugin import selma_evaluators
 from selma_plugins.evaluation.rules import RULES
 
+from selma_core.artifacts.scores import ScoreTable
 from selma_core.data import ChatReply, ChatRequest, Entry, ImageItem, ImagePart, ItemAtoms, Prompt, TextPart
 from selma_core.errors import ArtifactError, StageError, UnknownNameError, UserError
 from selma_core.options import Slot, info
 from selma_core.protocols import Evaluator
+from selma_core.scoring import summarise
+from selma_core.testing import FakeContext, check_evaluator
 
 HEADER = (
     "item_id,text,keywords,proposition_id,dependency,category_broad,category_detailed,tuple,question_natural_language\n"
@@ -47,26 +50,9 @@ def _image(request: ChatRequest) -> ImagePart:
     return part
 
 
-class FakeContext:
-    seed, device, workdir = 0, "cpu", Path()
-
-    def __init__(self, judge: Any, entry: Entry) -> None:
-        self.judge, self.benchmark = judge, entry
-        self.warnings: list[str] = []
-
-    def component(self, kind: str, slot: Slot) -> Any:
-        assert (kind, slot.use) == ("chat_model", "fake")
-        return self.judge
-
-    def entry(self, section: str, name: str) -> Entry:
-        assert (section, name) == ("benchmarks", "tiny")
-        return self.benchmark
-
-    def progress(self, done: int, total: int, note: str = "") -> None:
-        pass
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
+def context_of(judge: Any, entry: Entry) -> FakeContext:
+    components, entries = {("chat_model", "fake"): judge}, {("benchmarks", "tiny"): entry}
+    return FakeContext(workdir=Path(), components=components, entries=entries)
 
 
 @pytest.fixture
@@ -100,7 +86,7 @@ def evaluate(
     judge: Judge, entry: Entry, images: Sequence[ImageItem], **options: Any
 ) -> tuple[Dsg, Mapping[str, Any], list[ItemAtoms], FakeContext]:
     evaluator = Dsg(DsgOptions(benchmark="tiny", judge=Slot("fake"), **options))
-    context = FakeContext(judge, entry)
+    context = context_of(judge, entry)
     specs = evaluator.prepare([image.prompt for image in images], context)
     return evaluator, specs, list(evaluator.observe(images, specs, context)), context
 
@@ -208,19 +194,29 @@ def test_unclear_answers_are_counted(entry: Entry) -> None:
 def test_judge_is_named_by_its_identity(entry: Entry) -> None:
     evaluator, specs, rows, _ = evaluate(Judge(lambda i, q: "yes"), entry, items(count=1))
     assert Dsg(DsgOptions(benchmark="tiny", judge=Slot("fake"))).info.judge == "fake"
-    assert evaluator.info.judge == evaluator.aggregate(rows, specs, "official").judge == "scripted:judge"
+    assert evaluator.info.judge == "scripted:judge"
+    table = ScoreTable(info=evaluator.info, specs=specs, rows=tuple(rows))
+    assert summarise(Dsg(DsgOptions(benchmark="tiny", judge=Slot("fake"))), table).judge == "scripted:judge"
+
+
+def test_conformance(entry: Entry, tmp_path: Path) -> None:
+    """What every evaluator promises, here with a judge of which a third of the calls fail."""
+    judge = Judge(lambda i, q: None if lost(i, q) else "yes")
+    options = DsgOptions(benchmark="tiny", judge=Slot("fake"))
+    summary = check_evaluator(Dsg, options, items=items(), workdir=tmp_path, context=context_of(judge, entry))
+    assert summary.mean == 100.0
 
 
 def test_foreign_prompt_is_a_clear_error(entry: Entry) -> None:
     evaluator = Dsg(DsgOptions(benchmark="tiny", judge=Slot("fake")))
     with pytest.raises(UnknownNameError, match=r"'tiny' \(40 prompts\) has no prompt 'count-1'; draw the images from"):
-        evaluator.prepare([Prompt(id="count-1", text="x")], FakeContext(None, entry))
+        evaluator.prepare([Prompt(id="count-1", text="x")], context_of(None, entry))
 
 
 def test_other_text_under_a_known_id_is_a_clear_error(entry: Entry) -> None:
     evaluator = Dsg(DsgOptions(benchmark="tiny", judge=Slot("fake")))
     with pytest.raises(UserError, match="different versions"):
-        evaluator.prepare([Prompt(id="left_1", text="another thing")], FakeContext(None, entry))
+        evaluator.prepare([Prompt(id="left_1", text="another thing")], context_of(None, entry))
 
 
 def test_a_judge_that_swallows_requests_is_named(entry: Entry) -> None:

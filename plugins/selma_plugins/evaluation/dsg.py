@@ -66,8 +66,8 @@ class Dsg:
         return rule_of(rule).image(questions_of(atoms, spec))
 
     def aggregate(self, rows: Sequence[ItemAtoms], specs: Mapping[str, Any], rule: str) -> Summary:
-        """The metric over all images; see `dsg_scores.summarise_rows`."""
-        return summarise_rows(rows, specs, rule, metric=self.info.name, judge=self.info.judge)
+        """The metric over all images; see `dsg_scores.summarise_rows`. The judge goes by its plugin's name."""
+        return summarise_rows(rows, specs, rule, metric=self.info.name, judge=self._options.judge.use)
 
     def _known(self, prompt: Prompt, benchmark: Mapping[str, BenchmarkPrompt]) -> BenchmarkPrompt:
         name = self._options.benchmark
