@@ -1,0 +1,118 @@
+"""Adapters at generation: fused, unfused and plain diffusers agree; the base comes back bit for bit."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from selma_core.artifacts.adapter import adapter_file, write_adapter
+from selma_core.errors import ArtifactError
+from selma_core.protocols import TrainedAdapter
+from tests.tiny_stage import requests
+
+ENDS = ("to_q", "to_k", "to_v", "to_out.0")
+
+
+def _adapter(folder: Path, model: Path, component: str = "unet", gain: float = 0.3) -> Path:
+    from diffusers import DiffusionPipeline
+
+    denoiser = getattr(DiffusionPipeline.from_pretrained(model), component)
+    stream = torch.Generator().manual_seed(3)
+    tensors = {}
+    for path, module in denoiser.named_modules():
+        if path.endswith(ENDS):
+            out, into = module.weight.shape
+            tensors[f"{component}.{path}.lora_A.weight"] = torch.randn(4, into, generator=stream)
+            tensors[f"{component}.{path}.lora_B.weight"] = torch.randn(out, 4, generator=stream) * gain
+    folder.mkdir(parents=True)
+    write_adapter(folder, TrainedAdapter(tensors=tensors, metadata={"base": "tiny"}))
+    return adapter_file(folder)
+
+
+def _pixels(png: bytes) -> np.ndarray[Any, Any]:
+    return np.asarray(Image.open(io.BytesIO(png))).astype(int)
+
+
+@pytest.mark.parametrize(
+    ("family", "component"), [("sd", "unet"), ("sdxl", "unet"), ("sd3", "transformer"), ("flux", "transformer")]
+)
+def test_fused_equals_unfused(draw: Any, models: Any, tmp_path: Path, family: str, component: str) -> None:
+    adapter = _adapter(tmp_path / "adapter", models(family), component)
+    asked = requests(2)
+    base = draw(asked, family)
+    fused = draw(asked, family, adapter=adapter, adapter_scale=0.7)
+    unfused = draw(asked, family, adapter=adapter, adapter_scale=0.7, adapter_mode="unfused")
+    for name in base:
+        assert np.abs(_pixels(fused[name]) - _pixels(base[name])).max() > 3
+        assert np.abs(_pixels(fused[name]) - _pixels(unfused[name])).max() <= 1
+
+
+def test_after_the_block_the_base_is_back_bit_for_bit(models: Any, tmp_path: Path) -> None:
+    from diffusers import StableDiffusionPipeline
+    from selma_plugins.diffusion.fuse import adapted
+
+    pipeline = StableDiffusionPipeline.from_pretrained(models("sd")).to(torch.float16)
+    adapter = _adapter(tmp_path / "adapter", models("sd"))
+    before = {name: value.clone() for name, value in pipeline.unet.state_dict().items()}
+    with adapted(pipeline, adapter):
+        changed = [n for n, value in pipeline.unet.state_dict().items() if not torch.equal(value, before[n])]
+    assert len(changed) == len([n for n in before if n.removesuffix(".weight").endswith(ENDS)])
+    assert all(torch.equal(value, before[name]) for name, value in pipeline.unet.state_dict().items())
+
+
+def test_half_precision_is_rounded_once(models: Any, tmp_path: Path) -> None:
+    from diffusers import StableDiffusionPipeline
+    from selma_plugins.diffusion.fuse import adapted
+
+    from selma_core.artifacts.adapter import read_layers
+
+    pipeline = StableDiffusionPipeline.from_pretrained(models("sd")).to(torch.float16)
+    adapter = _adapter(tmp_path / "adapter", models("sd"))
+    reader = read_layers(adapter)
+    layer = reader.names()[0]
+    weight = pipeline.unet.get_submodule(layer.removeprefix("unet.")).weight
+    factors = reader.factors(layer)
+    wanted = (weight.float() + factors.up @ factors.down).half()
+    with adapted(pipeline, adapter):
+        assert torch.equal(weight, wanted)
+
+
+@pytest.mark.parametrize("mode", ["fused", "unfused"])
+def test_an_adapter_of_another_model_is_one_line(draw: Any, models: Any, tmp_path: Path, mode: str) -> None:
+    adapter = _adapter(tmp_path / "adapter", models("sdxl"))
+    with pytest.raises(ArtifactError, match="another model") as caught:
+        draw(requests(1), "sd", adapter=adapter, adapter_mode=mode)
+    assert "\n" not in str(caught.value)
+
+
+PLAIN = """
+import sys, torch
+from diffusers import StableDiffusionPipeline
+model, adapter, out, prompt, seed = sys.argv[1:]
+pipeline = StableDiffusionPipeline.from_pretrained(model)
+pipeline.load_lora_weights(adapter)
+generator = torch.Generator("cpu").manual_seed(int(seed))
+image = pipeline(prompt, num_inference_steps=2, height=16, width=16, generator=generator).images[0]
+image.save(out)
+"""
+
+
+def test_plain_diffusers_without_selma_gives_the_same_image(draw: Any, models: Any, tmp_path: Path) -> None:
+    """Another process that cannot import selma: the adapter folder is all it gets."""
+    adapter = _adapter(tmp_path / "adapter", models("sd"))
+    (asked,) = requests(1)
+    (mine,) = draw((asked,), adapter=adapter, lanes=1, adapter_mode="unfused").values()
+    blocked = "import sys\nfor n in ('selma_core', 'selma_plugins', 'selma_registry'): sys.modules[n] = None\n"
+    command = [sys.executable, "-c", blocked + PLAIN, str(models("sd")), str(adapter.parent)]
+    out = tmp_path / "plain.png"
+    subprocess.run([*command, str(out), asked.prompt.text, str(asked.seed)], check=True, cwd=tmp_path)
+    difference = np.abs(_pixels(mine) - np.asarray(Image.open(out)).astype(int))
+    assert difference.max() <= 1
