@@ -46,6 +46,8 @@ def _merge(data: dict[str, Any], patch: Mapping[str, Any], path: str, origins: d
         below = _as_slot(below) if isinstance(value, Mapping) and value and set(value) <= _SLOT_KEYS else below
         if isinstance(value, Mapping) and isinstance(below, dict):
             data[key] = below
+            if value:
+                origins.pop(child, None)  # `below` may have been an empty mapping, which is a leaf
             _merge(below, value, child, origins, layer)
         else:
             data[key] = _plain(value)

@@ -13,21 +13,20 @@ _BRACKETS = re.compile(r"\[[^\]]*\]")
 
 
 def layer_of(path: str, origins: Mapping[str, str]) -> str | None:
-    """The layer that set the value at `path`, or else its nearest parent or a value below it.
+    """The layer that set the value at `path`, or else a value below it, or else its nearest parent.
 
     `stages.expert[count].options.rank` that was not refined for the node comes from `stages.expert.options.rank`.
     """
     for wanted in dict.fromkeys((path, _BRACKETS.sub("", path))):
+        below = next((layer for known, layer in origins.items() if known.startswith(f"{wanted}.")), None)
+        if wanted not in origins and below is not None:
+            return below
         parts = split(wanted)
-        for length in range(len(parts), 1, -1):
+        for length in range(len(parts), 0, -1):
             found = ".".join(parts[:length])
             if found in origins:
                 return origins[found]
-            if length == len(parts):
-                below = next((layer for known, layer in origins.items() if known.startswith(f"{found}.")), None)
-                if below is not None:
-                    return below
-    return origins.get(path)
+    return None
 
 
 def config_error(path: str, message: str, origins: Mapping[str, str], hint: str = "") -> ConfigError:
