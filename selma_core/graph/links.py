@@ -57,10 +57,10 @@ def _resolve_all(draft: Draft, port: Port, drafts: Mapping[str, Draft], problems
             if name in nodes:
                 problems.add(path, f"'{name}' is read twice")
             nodes[name] = None
-    for name in nodes:
-        artifact = BY_NAME[drafts[name].kind].artifact
+    for label, kind in dict.fromkeys((drafts[name].label, drafts[name].kind) for name in nodes):
+        artifact = BY_NAME[kind].artifact
         if artifact != port.artifact:
-            problems.add(path, f"takes {port.artifact}, but '{name}' ({drafts[name].kind}) makes {artifact}")
+            problems.add(path, f"takes {port.artifact}, but '{label}' ({kind}) makes {artifact}")
     if len(nodes) > 1 and not port.many:
         problems.add(path, f"takes one input, but {len(nodes)} were given: {', '.join(nodes)}")
     yield from nodes

@@ -18,10 +18,10 @@ from selma_core import hookimpl
 from selma_core.data import Atom, ItemAtoms, MetricInfo, Prompt, PromptBatch, PromptScore, Rejected, Summary
 from selma_core.options import Slot, component, entry, option, positive
 from selma_core.records import (
+    AdapterTrainerRecord,
     ChatModelRecord,
     EvaluatorRecord,
     ImageGeneratorRecord,
-    AdapterTrainerRecord,
     MergeStrategyRecord,
     PromptSourceRecord,
     SelectorRecord,
@@ -65,9 +65,11 @@ class Prompts:
             batch = range(first, min(first + self.options.batch_size, self.options.n))
             work("prompts", f"{self.options.skill}-{first}")
             skill = self.options.skill
-            name = (lambda i: "same") if self.options.clash else (lambda i: f"{skill or 'p'}-{i}")
+            names = {i: "same" if self.options.clash else f"{skill or 'p'}-{i}" for i in batch}
             yield PromptBatch(
-                accepted=tuple(Prompt(id=name(i), text=f"{i} cats \u2028 “{skill}”", skill=skill, meta={"i": i}) for i in batch),
+                accepted=tuple(
+                    Prompt(id=names[i], text=f"{i} cats \u2028 “{skill}”", skill=skill, meta={"i": i}) for i in batch
+                ),
                 rejected=(Rejected(text=f"cats {first}", reason="rouge", detail="like 0"),),
             )
         job.context.warn(f"made {self.options.n}")
@@ -151,7 +153,7 @@ class Merge:
         from selma_core.protocols import Factors
 
         work("merge", job.name)
-        up = torch.cat([w * e.up for w, e in zip(job.weights, job.experts)], dim=1)
+        up = torch.cat([w * e.up for w, e in zip(job.weights, job.experts, strict=True)], dim=1)
         return Factors(up=up, down=torch.cat([e.down for e in job.experts]))
 
 
@@ -173,7 +175,7 @@ class First:
 
 @attrs.frozen(kw_only=True)
 class EvaluateOptions:
-    judge: Slot = component("chat_model", Slot("fake_judge"), help="who judges")
+    judge: Slot = component("chat_model", Slot("fake_judge"), help="who judges")  # noqa: RUF009
 
 
 class Evaluate:
@@ -195,9 +197,11 @@ class Evaluate:
         assert judge.context is context
         for item in items:
             work("scores", item.item_id)
-            red, green, blue = Image.open(item.path).getpixel((0, 0))
+            red, green, _ = Image.open(item.path).getpixel((0, 0))
             atom = Atom(key="light", value=green / 255, raw=judge.identity, data={"red": red})
-            yield ItemAtoms(item_id=item.item_id, prompt_id=item.prompt.id, k=item.k, atoms=(atom, Atom(key="one", value=1)))
+            yield ItemAtoms(
+                item_id=item.item_id, prompt_id=item.prompt.id, k=item.k, atoms=(atom, Atom(key="one", value=1))
+            )
 
     def score(self, atoms, spec, rule):
         value = atoms[0].value
