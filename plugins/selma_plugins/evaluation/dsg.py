@@ -92,9 +92,8 @@ class Dsg:
 
     def _report(self, counts: Counter[str], context: Context) -> None:
         if counts["unclear"]:
-            context.warn(f"{counts['unclear']} of {counts.total()} answers are neither yes nor no; they score 0")
-        if counts["error"]:
-            context.warn(f"{counts['error']} of {counts.total()} questions got no answer; they lower the coverage only")
+            answers = counts.total() - counts["error"]
+            context.warn(f"{counts['unclear']} of {answers} answers are neither yes nor no; they score 0")
 
 
 def _replies(judge: ChatModel, requests: Sequence[ChatRequest]) -> list[ChatReply]:
