@@ -21,7 +21,7 @@ demo: setup
 	$(BIN)/selma run shapes --store $(STORE)
 
 demo-llm: setup
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c $(CONSTRAINTS) $(PIP_ARGS) -e '.[llama_cpp]'
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c $(CONSTRAINTS) $(PIP_ARGS) -e '.[llama-cpp]'
 	$(BIN)/selma models fetch smollm2_135m
 	$(BIN)/selma run shapes_llm --store $(STORE) --only prompts
 

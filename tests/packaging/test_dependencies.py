@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.metadata
 import re
 import sys
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from selma_core.catalog import Catalog
 
 OURS = {"selma_core", "selma_plugins", "selma_registry"}
 # Used by another dependency on our behalf, never imported by name; docs/explanation/dependencies.md says by which.
@@ -46,6 +49,7 @@ def imports(root: Path) -> Iterator[tuple[str, Path]]:
                     yield node.module.split(".")[0], path
 
 
+@functools.cache
 def distributions() -> dict[str, set[str]]:
     found = importlib.metadata.packages_distributions()
     return {module: {canonical(name) for name in names} for module, names in found.items()}
@@ -91,3 +95,15 @@ def test_torch_is_pinned_in_each_choice(root: Path, name: str) -> None:
     lines = [line for line in (root / "constraints" / name).read_text().splitlines() if not line.startswith("#")]
     assert lines[0] == "-c base.txt"
     assert [line.split("+")[0] for line in lines[1:]] == ["torch==2.13.0"]
+
+
+def test_extras_have_names_that_every_pip_finds(project: dict[str, object]) -> None:
+    # metadata holds the normalised name, and older pips (23.2 comes with Python 3.11) compare it as it was typed
+    wrong = [name for name in project["optional-dependencies"] if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)]  # type: ignore[attr-defined]
+    assert wrong == []
+
+
+def test_bundled_plugins_require_extras_that_exist(project: dict[str, object]) -> None:
+    required = {offer.record.requires for offer in Catalog.discover(select="selma").offers()} - {None}
+    assert "llama-cpp" in required
+    assert required <= set(project["optional-dependencies"])  # type: ignore[call-overload]
