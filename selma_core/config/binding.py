@@ -95,7 +95,7 @@ class _Binder:
 
     def _leaf(self, config: Any, field: attrs.Attribute[Any], hint: Any, value: Any, path: str) -> Any:
         try:
-            config[field.name] = value
+            OmegaConf.update(config, field.name, value, merge=False)
             bound = config[field.name]
         except OmegaConfBaseException as error:
             self._type_error(field, hint, value, path, error)

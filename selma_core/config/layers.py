@@ -43,7 +43,9 @@ def _merge(data: dict[str, Any], patch: Mapping[str, Any], path: str, origins: d
         child = f"{path}.{key}" if path else str(key)
         below = data.get(key)
         value = _as_slot(given) if _is_slot(below) else given
-        below = _as_slot(below) if isinstance(value, Mapping) and value and set(value) <= _SLOT_KEYS else below
+        if isinstance(below, str) and isinstance(value, Mapping) and value and set(value) <= _SLOT_KEYS:
+            below = _as_slot(below)
+            origins[f"{child}.use"] = origins.get(child, "")
         if isinstance(value, Mapping) and isinstance(below, dict):
             data[key] = below
             if value:
