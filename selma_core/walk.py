@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from secrets import token_hex
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from selma_core.session import Session
     from selma_core.store import Store
 
+_log = logging.getLogger("selma")
 Emit = Callable[[Event], None]
 
 
@@ -126,6 +128,8 @@ class _Reporter:
             self.emit(StageWarning(run_id=self.run_id, node=name, message=event["message"]))
 
     def finished(self, receipt: Receipt) -> None:
+        if receipt.trace:
+            _log.debug("%s", receipt.trace)
         for row in self._rows(receipt.fingerprint):
             found = _result(row, receipt, self.store)
             self.emit(

@@ -113,12 +113,16 @@ class _Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            while self._pending:  # also after an error: what is drawn is kept
+        failure: Exception | None = None
+        while self._pending:  # also after an error: every image that was drawn and fits on the disk is kept
+            try:
                 self._settle()
-        finally:
-            self._pool.shutdown(cancel_futures=True)
-            self._record.__exit__(kind, error, trace)
+            except Exception as problem:
+                failure = failure or problem
+        self._pool.shutdown()
+        self._record.__exit__(kind, error, trace)
+        if failure is not None and error is None:
+            raise failure
 
 
 def _write(path: Path, image: Any) -> str:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def test_workers_are_reused_and_work_side_by_side(start: Start, folder: Path, mo
     workers = [line.split()[-1] for line in (folder / "log.txt").read_text().splitlines()]
     assert len(set(workers)) == 2
     assert str(os.getpid()) not in workers
-    switches = sum(one != other for one, other in zip(workers, workers[1:], strict=False))
+    switches = sum(one != other for one, other in pairwise(workers))
     assert switches > 2  # they took turns
 
 

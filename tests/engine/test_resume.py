@@ -20,9 +20,18 @@ Start = Callable[..., Run]
 
 def killed(folder: Path, recipe: str, stop: str, *overrides: str) -> None:
     """Runs a recipe in a process that kills itself at a certain piece of work."""
-    code = "import sys, selma_core; from pathlib import Path; selma_core.run(Path(sys.argv[1]), sys.argv[3:], store=Path(sys.argv[2]))"
+    code = (
+        "import sys, selma_core; from pathlib import Path\n"
+        "selma_core.run(Path(sys.argv[1]), sys.argv[3:], store=Path(sys.argv[2]))"
+    )
     command = [sys.executable, "-c", code, str(folder / f"{recipe}.yaml"), str(folder / "store"), *overrides]
-    done = subprocess.run(command, env={**os.environ, "FAKE_STOP": stop}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        env={**os.environ, "FAKE_STOP": stop, "FAKE_SLEEP": "0.05"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
@@ -34,12 +43,13 @@ def test_killed_while_drawing(start: Start, folder: Path, log: Callable[[], list
     store = Store(folder / "store")
     assert store.status(straight.node("images").fingerprint) == "absent"
     assert store.unfinished() == [straight.node("images").fingerprint]
-    before = log()
+    log()
     run = start("light")
     assert [node.outcome for node in run.nodes] == ["reused", "ran", "ran", "ran"]
     # Images that were handed over but not yet recorded when the process died are drawn again; none is missing.
     drawn_again = len([line for line in log() if line.startswith("images")])
-    assert drawn_again <= 10 - sum(line.startswith("images") for line in before) + 2
+    before = int(stop.split(":")[1]) - 1
+    assert 10 - before <= drawn_again < 10 or before == 0
     assert contents(store) == contents(folder / "straight")
     assert store.unfinished() == []
 

@@ -20,7 +20,7 @@ class ProcessOptions:
 
     workers: int | str = option(
         "auto",
-        help="stages that run at once; auto: one per GPU, without a GPU half the CPU cores, at most 4",
+        help="stages that run at once; auto: one per GPU, without a GPU one per CPU core, at most 4",
         changes_results=False,
         check=_workers,
     )

@@ -75,7 +75,7 @@ class ProcessExecutor:
 
 def _auto(gpus: int) -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return gpus or max(1, min(4, cores // 2))
+    return gpus or min(4, cores)
 
 
 def _environment(job: Mapping[str, Any], gpus: tuple[str, ...], number: int) -> dict[str, str]:
