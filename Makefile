@@ -23,7 +23,7 @@ demo: setup
 demo-llm: setup
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c $(CONSTRAINTS) $(PIP_ARGS) -e '.[llama-cpp]'
 	$(BIN)/selma models fetch smollm2_135m
-	$(BIN)/selma run shapes_llm --store $(STORE) --only prompts
+	$(BIN)/selma run shapes_llm --store $(STORE)
 
 test: setup
 	$(BIN)/python -m pytest -m 'not slow'
