@@ -48,7 +48,9 @@ def _series(rows: Sequence[Mapping[str, float]], name: str) -> list[tuple[float,
 
 
 def _smooth(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Centred running mean."""
+    """Centred running mean; nothing where there are too few points to smooth."""
+    if len(points) < 2 * _WINDOW:
+        return []
     half = _WINDOW // 2
     return [(x, fmean(y for _, y in points[max(0, i - half) : i + half + 1])) for i, (x, _) in enumerate(points)]
 

@@ -58,6 +58,7 @@ def page(source: ReportSource) -> dict[str, Any]:
         "seconds": float(source.result.get("seconds") or 0.0),
         "outcomes": settings.outcomes(source),
         "headline": headline(source),
+        "declared": headline(source) == report_settings(source).get("headline"),
         "baseline": str(report_settings(source).get("baseline") or ""),
         "verdicts": verdicts(source),
         "missing": missing(source),

@@ -199,3 +199,10 @@ def test_two_judges_of_one_metric(make_run: Callable[..., Run], tmp_path: Path) 
     assert "dsg:second rule official judge another judge" in text
     assert "12.3 to 98.7" in text
     assert "The same prompt and the same seed for every variant" in text
+
+
+def test_a_headline_that_nobody_declared_is_not_called_declared(make_run: Callable[..., Run], tmp_path: Path) -> None:
+    run = make_run()
+    run.recipe.data["report"] = {key: value for key, value in run.recipe.data["report"].items() if key != "headline"}
+    text = text_of(write_report(run, tmp_path / "report.html"))
+    assert "Headline metric: dsg . Each comparison" in text
