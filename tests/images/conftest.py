@@ -29,6 +29,20 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return folder
 
 
+@pytest.fixture(scope="session")
+def plain(models: Callable[[str], Path]) -> Callable[[str], Any]:
+    """A family's tiny model loaded by diffusers itself."""
+    from diffusers import DiffusionPipeline
+
+    def load(family: str) -> Any:
+        absent = {"text_encoder_3": None, "tokenizer_3": None} if family == "sd3" else {}
+        pipeline = DiffusionPipeline.from_pretrained(models(family), **absent)
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    return load
+
+
 @pytest.fixture
 def draw(models: Callable[[str], Path], tmp_path: Path) -> Callable[..., dict[str, bytes]]:
     """Draws requests with a family's tiny model; file name -> PNG bytes, in the order they came."""

@@ -21,10 +21,8 @@ from tests.tiny_stage import requests
 ENDS = ("to_q", "to_k", "to_v", "to_out.0")
 
 
-def _adapter(folder: Path, model: Path, component: str = "unet", gain: float = 0.3) -> Path:
-    from diffusers import DiffusionPipeline
-
-    denoiser = getattr(DiffusionPipeline.from_pretrained(model), component)
+def _adapter(folder: Path, pipeline: Any, component: str = "unet", gain: float = 0.3) -> Path:
+    denoiser = getattr(pipeline, component)
     stream = torch.Generator().manual_seed(3)
     tensors = {}
     for path, module in denoiser.named_modules():
@@ -44,8 +42,8 @@ def _pixels(png: bytes) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize(
     ("family", "component"), [("sd", "unet"), ("sdxl", "unet"), ("sd3", "transformer"), ("flux", "transformer")]
 )
-def test_fused_equals_unfused(draw: Any, models: Any, tmp_path: Path, family: str, component: str) -> None:
-    adapter = _adapter(tmp_path / "adapter", models(family), component)
+def test_fused_equals_unfused(draw: Any, plain: Any, tmp_path: Path, family: str, component: str) -> None:
+    adapter = _adapter(tmp_path / "adapter", plain(family), component)
     asked = requests(2)
     base = draw(asked, family)
     fused = draw(asked, family, adapter=adapter, adapter_scale=0.7)
@@ -55,12 +53,11 @@ def test_fused_equals_unfused(draw: Any, models: Any, tmp_path: Path, family: st
         assert np.abs(_pixels(fused[name]) - _pixels(unfused[name])).max() <= 1
 
 
-def test_after_the_block_the_base_is_back_bit_for_bit(models: Any, tmp_path: Path) -> None:
-    from diffusers import StableDiffusionPipeline
+def test_after_the_block_the_base_is_back_bit_for_bit(plain: Any, tmp_path: Path) -> None:
     from selma_plugins.diffusion.fuse import adapted
 
-    pipeline = StableDiffusionPipeline.from_pretrained(models("sd")).to(torch.float16)
-    adapter = _adapter(tmp_path / "adapter", models("sd"))
+    pipeline = plain("sd").to(torch.float16)
+    adapter = _adapter(tmp_path / "adapter", plain("sd"))
     before = {name: value.clone() for name, value in pipeline.unet.state_dict().items()}
     with adapted(pipeline, adapter):
         changed = [n for n, value in pipeline.unet.state_dict().items() if not torch.equal(value, before[n])]
@@ -68,14 +65,13 @@ def test_after_the_block_the_base_is_back_bit_for_bit(models: Any, tmp_path: Pat
     assert all(torch.equal(value, before[name]) for name, value in pipeline.unet.state_dict().items())
 
 
-def test_half_precision_is_rounded_once(models: Any, tmp_path: Path) -> None:
-    from diffusers import StableDiffusionPipeline
+def test_half_precision_is_rounded_once(plain: Any, tmp_path: Path) -> None:
     from selma_plugins.diffusion.fuse import adapted
 
     from selma_core.artifacts.adapter import read_layers
 
-    pipeline = StableDiffusionPipeline.from_pretrained(models("sd")).to(torch.float16)
-    adapter = _adapter(tmp_path / "adapter", models("sd"))
+    pipeline = plain("sd").to(torch.float16)
+    adapter = _adapter(tmp_path / "adapter", plain("sd"))
     reader = read_layers(adapter)
     layer = reader.names()[0]
     weight = pipeline.unet.get_submodule(layer.removeprefix("unet.")).weight
@@ -86,8 +82,8 @@ def test_half_precision_is_rounded_once(models: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["fused", "unfused"])
-def test_an_adapter_of_another_model_is_one_line(draw: Any, models: Any, tmp_path: Path, mode: str) -> None:
-    adapter = _adapter(tmp_path / "adapter", models("sdxl"))
+def test_an_adapter_of_another_model_is_one_line(draw: Any, plain: Any, tmp_path: Path, mode: str) -> None:
+    adapter = _adapter(tmp_path / "adapter", plain("sdxl"))
     with pytest.raises(ArtifactError, match="another model") as caught:
         draw(requests(1), "sd", adapter=adapter, adapter_mode=mode)
     assert "\n" not in str(caught.value)
@@ -105,9 +101,9 @@ image.save(out)
 """
 
 
-def test_plain_diffusers_without_selma_gives_the_same_image(draw: Any, models: Any, tmp_path: Path) -> None:
+def test_plain_diffusers_without_selma_gives_the_same_image(draw: Any, models: Any, tmp_path: Path, plain: Any) -> None:
     """Another process that cannot import selma: the adapter folder is all it gets."""
-    adapter = _adapter(tmp_path / "adapter", models("sd"))
+    adapter = _adapter(tmp_path / "adapter", plain("sd"))
     (asked,) = requests(1)
     (mine,) = draw((asked,), adapter=adapter, lanes=1, adapter_mode="unfused").values()
     blocked = "import sys\nfor n in ('selma_core', 'selma_plugins', 'selma_registry'): sys.modules[n] = None\n"
