@@ -46,7 +46,14 @@ def build_app(chosen: str | None = None) -> App:
     Args:
         chosen: the command that will run: its help is its own docstring, which the line of the table would hide.
     """
-    app = App(name="selma", help=_HELP, help_format="markdown", version=_version, version_flags=("--version",))
+    app = App(
+        name="selma",
+        help=_HELP,
+        help_format="markdown",
+        version=_version,
+        version_flags=("--version",),
+        suppress_keyboard_interrupt=False,
+    )
     for name, (where, line) in COMMANDS.items():
         app.command(where, name=name, help=None if name == chosen else line)
     return app
