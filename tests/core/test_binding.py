@@ -1,5 +1,5 @@
 """Binding plain values to options classes, and the canonical form of what was bound."""
-# ruff: noqa: RUF009 -- `option` and its kin make attrs fields
+
 
 from __future__ import annotations
 
