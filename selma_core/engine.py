@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import attrs
 
 from selma_core.collect import check_report, comparison_json, score_json, summaries_of
-from selma_core.errors import SelmaError
 from selma_core.events import Event, RunFinished, RunStarted, StageWarning
 from selma_core.graph.plan import Planned, make_plan, members
 from selma_core.observers import Observers
@@ -18,6 +18,8 @@ from selma_core.report import write_report
 from selma_core.result import NodeResult, Run
 from selma_core.session import Session, open_session
 from selma_core.walk import new_run_id, node_results, walk
+
+_log = logging.getLogger("selma")
 
 
 def run(
@@ -111,8 +113,10 @@ def _finish(
     )
     try:
         write_report(finished, report)
-    except (OSError, SelmaError) as error:  # the results are stored; only their picture is missing
-        emit(StageWarning(run_id=run_id, node="report", message=f"the report cannot be written: {error}"))
+    except Exception as error:  # hours of results must not be lost with their picture
+        _log.debug("", exc_info=error)
+        line = f"the report cannot be written: {type(error).__name__}: {error}"
+        emit(StageWarning(run_id=run_id, node="report", message=line))
         result["report"] = None
         finished = attrs.evolve(finished, report=None)
     result["seconds"] = record.seconds

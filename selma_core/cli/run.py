@@ -46,4 +46,4 @@ def run_command(
         errors.print(f"report: {run.report.as_uri()}", highlight=False, soft_wrap=True, markup=False)
     for node in run.failed:
         errors.print(f"selma: error: {node.error}", highlight=False, soft_wrap=True, markup=False)
-    return 0 if run.ok else 1
+    return 0 if run.ok and run.report is not None else 1

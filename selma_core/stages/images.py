@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from selma_core.artifacts.images import clashing_names, image_row, png_bytes, write_images
 from selma_core.artifacts.jsonl import Appender, repair
@@ -86,26 +87,27 @@ def _sweep(out: Path, wanted: set[str]) -> None:
 
 
 class _Writer:
-    """Encodes and writes off the drawing thread; records an image only once its file is complete."""
+    """Encodes and writes off the drawing thread; an image is recorded as soon as its file is complete, never before."""
 
     def __init__(self, out: Path, record: Path, drawn: dict[str, str]) -> None:
         self._out = out
         self._drawn = drawn
         self._record = Appender(record)
+        self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="selma-png")
-        self._pending: deque[tuple[str, Future[str]]] = deque()
+        self._pending: deque[Future[None]] = deque()
 
     def add(self, name: str, image: Image) -> None:
-        """Hands an image over; waits only when too many are pending."""
-        self._pending.append((name, self._pool.submit(_write, self._out / name, image)))
-        while self._pending and (len(self._pending) > _BACKLOG or self._pending[0][1].done()):
-            self._settle()
+        """Hands an image over; waits only when too many are pending. Raises what an earlier write raised."""
+        self._pending.append(self._pool.submit(self._store, name, image))
+        while self._pending and (len(self._pending) > _BACKLOG or self._pending[0].done()):
+            self._pending.popleft().result()
 
-    def _settle(self) -> None:
-        name, future = self._pending.popleft()
-        sha256 = future.result()
-        self._record.add({"file_name": name, "sha256": sha256})
-        self._drawn[name] = sha256
+    def _store(self, name: str, image: Image) -> None:
+        sha256 = _write(self._out / name, image)
+        with self._lock:
+            self._record.add({"file_name": name, "sha256": sha256})
+            self._drawn[name] = sha256
 
     def __enter__(self) -> _Writer:
         return self
@@ -113,19 +115,14 @@ class _Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        failure: Exception | None = None
-        while self._pending:  # also after an error: every image that was drawn and fits on the disk is kept
-            try:
-                self._settle()
-            except Exception as problem:
-                failure = failure or problem
-        self._pool.shutdown()
+        self._pool.shutdown()  # waits, also after an error: every image that was drawn and fits on the disk is kept
         self._record.__exit__(kind, error, trace)
-        if failure is not None and error is None:
-            raise failure
+        if error is None:
+            for future in self._pending:
+                future.result()
 
 
-def _write(path: Path, image: Any) -> str:
+def _write(path: Path, image: Image) -> str:
     """Writes one PNG whole or not at all. No fsync here: a resume checks the hash, and the store syncs at the end."""
     data = png_bytes(image)
     part = path.with_name(f".{path.name}.part")

@@ -70,7 +70,9 @@ class Prompts:
                 accepted=tuple(
                     Prompt(id=names[i], text=f"{i} cats \u2028 “{skill}”", skill=skill, meta={"i": i}) for i in batch
                 ),
-                rejected=(Rejected(text=f"cats {first}", reason="rouge", detail="like 0"),),
+                rejected=tuple(
+                    Rejected(text=f"cats {i}", reason="rouge", detail="like 0") for i in batch if i % 2 == 0
+                ),
             )
         job.context.warn(f"made {self.options.n}")
 
@@ -175,7 +177,7 @@ class First:
 
 @attrs.frozen(kw_only=True)
 class EvaluateOptions:
-    judge: Slot = component("chat_model", Slot("fake_judge"), help="who judges")  # noqa: RUF009
+    judge: Slot = component("chat_model", Slot("fake_judge"), help="who judges")
 
 
 class Evaluate:
