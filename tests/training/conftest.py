@@ -14,7 +14,7 @@ from tests import tiny_models
 from tests.tiny_stage import TinyContext, items
 
 MODELS: dict[str, Callable[[Path], Path]] = {
-    "epsilon": lambda path: tiny_models.sd(path),
+    "epsilon": tiny_models.sd,
     "v_prediction": lambda path: tiny_models.sd(path, "v_prediction"),
     "sdxl": tiny_models.sdxl,
     "sd3": tiny_models.sd3,

@@ -24,7 +24,7 @@ def same(one: TrainedAdapter, other: TrainedAdapter) -> bool:
 @pytest.mark.parametrize("model", MODELS)
 def test_every_family_learns(train: Any, model: str) -> None:
     """The held-out loss at fixed noise falls well below the untrained model's."""
-    adapter = train(model, steps=40, heldout=0.2, save_every=20)
+    adapter = train(model, steps=20, lr=2e-2, heldout=0.2, save_every=20)
     component = "unet" if model in {"epsilon", "v_prediction", "sdxl"} else "transformer"
     assert all(name.startswith(f"{component}.") for name in adapter.tensors)
     assert any(bool(value.any()) for name, value in adapter.tensors.items() if ".lora_B." in name)
@@ -32,9 +32,11 @@ def test_every_family_learns(train: Any, model: str) -> None:
 
 
 def test_overfitting_few_images(train: Any, pictures: Any) -> None:
-    curve = train("v_prediction", pictures[:2], steps=120, log_every=20, rank=8, batch_size=8, flip=False).curve
+    """With convolutions among the targets the tiny model has enough room to learn two pictures by heart."""
+    targets = ["to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2", "conv_in", "conv_out"]
+    curve = train("v_prediction", pictures[:2], steps=80, log_every=20, rank=8, targets=targets, flip=False).curve
     assert curve[-1]["loss"] < 0.75 * curve[0]["loss"]
-    assert [row["step"] for row in curve] == [20, 40, 60, 80, 100, 120]
+    assert [row["step"] for row in curve] == [20, 40, 60, 80]
 
 
 @pytest.mark.parametrize("stop", [3, 5])
@@ -51,7 +53,7 @@ def test_a_killed_run_resumes_bit_by_bit(train: Any, tmp_path: Path, stop: int) 
     assert same(resumed, whole)
     assert resumed.curve == whole.curve
     assert resumed.metadata == whole.metadata
-    assert [done for done, _, note in context.notes if not note.startswith(("captions", "images"))][0] == stop
+    assert next(done for done, _, note in context.notes if not note.startswith(("captions", "images"))) == stop
 
 
 def test_two_runs_are_equal_and_seeds_differ(train: Any, tmp_path: Path) -> None:

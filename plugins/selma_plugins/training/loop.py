@@ -225,7 +225,8 @@ class Loop:
         self.step, tensors, values = found
         self._put(under("weight", tensors))
         unpack_optimizer(self.optimizer, list(self.weights), under("optimizer", tensors))
-        self.average = {name: value.to(self.device) for name, value in under("average", tensors).items()}
+        average = under("average", tensors)  # a file's order is not the weights'
+        self.average = {name: average[name].to(self.device) for name in self.weights} if average else {}
         self.best = {name: value.to(self.device) for name, value in under("best", tensors).items()}
         self.rows, self.before = values["rows"], values["before"]
         self.best_loss = math.inf if values["best"][0] is None else values["best"][0]
