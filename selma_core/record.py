@@ -40,5 +40,5 @@ class RunRecord:
             state: `running`, `done`, `failed`, `interrupted`. values: None keeps those of the last time.
         """
         self._last = self._last if values is None else values
-        more = {"created": self._created, "libraries": library_versions(), **self.extra}
+        more = {"created": self._created, "libraries": dict(library_versions()), **self.extra}
         self.store.write_run(self.run_id, {**self._last, "state": state, **more})

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,6 +20,7 @@ import attrs
 
 from selma_core.catalog import Catalog
 from selma_core.errors import SelmaError
+from selma_core.files import sha256_file
 from selma_core.protocols import Receipt
 from selma_core.registry import Registry
 from selma_core.stages.execute import Report, execute
@@ -28,19 +30,29 @@ from selma_core.stages.jobs import Job
 def run_job(data: Mapping[str, Any], report: Report) -> Receipt:
     """Runs a job in this process: what executors call.
 
-    Everything is discovered anew, by name, so that a job means the same in every process.
+    Everything is found by name, so that a job means the same in every process.
 
     Args:
         data: `Job.to_json()`. report: gets progress and warning events as JSON.
     """
     try:
         job = Job.from_json(data)
-        catalog = Catalog.discover(job.files)
+        catalog = _catalog(job.files, tuple(map(_digest, job.files)), os.environ.get("SELMA_PLUGINS"), tuple(sys.path))
         registry = Registry(catalog.registry_sources())
     except SelmaError as error:
         name = str(data.get("fingerprint", ""))
         return Receipt(fingerprint=name, outcome="failed", seconds=0.0, error=f"{data.get('node')}: {error}")
     return execute(job, catalog, registry, report)
+
+
+@lru_cache(maxsize=1)
+def _catalog(files: tuple[Path, ...], _digests: tuple[str, ...], select: str | None, _path: tuple[str, ...]) -> Catalog:
+    """The plugins, discovered once for all jobs that see the same ones."""
+    return Catalog.discover(files, select=select)
+
+
+def _digest(file: Path) -> str:
+    return sha256_file(file) if file.is_file() else ""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -150,7 +150,9 @@ def _line(error: Exception, job: Job) -> str:
 
 def _free() -> None:
     """A long-lived worker must not hold the last stage's model while it loads the next one."""
-    gc.collect()
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
+    if torch is None:
+        return
+    gc.collect()
+    if torch.cuda.is_initialized():
         torch.cuda.empty_cache()

@@ -6,8 +6,10 @@ import json
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -21,15 +23,16 @@ SCHEMA = 1
 _LIBRARIES = ("selma", "torch", "diffusers", "transformers", "peft", "accelerate", "safetensors", "numpy", "pillow")
 
 
-def library_versions() -> dict[str, str]:
-    """Versions of the installed libraries that results may depend on; nothing is imported."""
-    found = {}
+@cache
+def library_versions() -> Mapping[str, str]:
+    """Versions of the installed libraries that results may depend on; nothing is imported, and they are read once."""
+    found: dict[str, str] = {}
     for name in _LIBRARIES:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return MappingProxyType(found)
 
 
 @attrs.frozen(kw_only=True)
@@ -77,7 +80,7 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, with the schema number first."""
-        return {"schema": SCHEMA, **attrs.asdict(self)}
+        return {"schema": SCHEMA, **attrs.asdict(self), "libraries": dict(self.libraries)}
 
 
 def hash_files(folder: Path) -> dict[str, StoredFile]:

@@ -142,7 +142,11 @@ def test_ablate_prints_a_table_and_json(call: Call, folder: Path) -> None:
     assert (code, list(result["scores"])) == (0, ["one", "two", "three", "same"])
     code, out, _ = call("ablate", "scales.yaml")
     assert code == 0
-    assert [line for line in out.splitlines() if "three" in line and "+" in line]
+    assert "ablation scales of selma" in out
+    score, difference = [line for line in out.splitlines() if "three" in line]
+    three, one = (result["scores"][name]["light"]["mean"] for name in ("three", "one"))
+    assert f"{three:.1f}" in score
+    assert f"{three - one:+.1f}" in difference
 
 
 @pytest.mark.parametrize(

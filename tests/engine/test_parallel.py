@@ -19,13 +19,17 @@ Start = Callable[..., Run]
 POOL = ["runtime.executor={use: process, options: {workers: 2}}"]
 
 
-def test_processes_give_what_inline_gives(start: Start, folder: Path) -> None:
-    start("selma", store="inline")
+@pytest.mark.parametrize(
+    ("recipe", "line"),
+    [("light", "made 5"), pytest.param("selma", "made 4", marks=pytest.mark.slow)],  # torch is imported three times
+)
+def test_processes_give_what_inline_gives(start: Start, folder: Path, recipe: str, line: str) -> None:
+    start(recipe, store="inline")
     events: list[object] = []
-    run = start("selma", POOL, store="pool", on_event=events.append)
+    run = start(recipe, POOL, store="pool", on_event=events.append)
     assert run.ok
     assert contents(folder / "pool") == contents(folder / "inline")
-    assert "made 4" in [getattr(event, "message", "") for event in events]
+    assert line in [getattr(event, "message", "") for event in events]
 
 
 def test_workers_are_reused_and_work_side_by_side(start: Start, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,7 @@ def work_of_a_run(folder: Path, start: Start, log: Callable[[], list[str]]) -> l
     return log()
 
 
+@pytest.mark.slow
 def test_killed_while_training(start: Start, folder: Path, log: Callable[[], list[str]]) -> None:
     straight = start("selma", store="straight")
     log()
