@@ -1,0 +1,71 @@
+"""``python -m selma_plugins.shapes.train vae|text|latents|base|small``: train the bundled models."""
+
+import argparse
+from pathlib import Path
+
+import torch
+from diffusers import UNet2DConditionModel
+
+from selma_plugins.shapes.train import denoiser, latents, text, vae
+from selma_plugins.shapes.train.pipeline import assemble, export
+from selma_plugins.shapes.train.team import Team
+
+BASE = {"name": "shapes_base", "minutes": 72.0, "channels": (32, 64, 128)}
+SMALL = {"name": "shapes_small", "minutes": 25.0, "channels": (16, 32, 64), "batch": 32}
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="selma_plugins.shapes.train", description=__doc__)
+    parser.add_argument("part", choices=("vae", "text", "latents", "base", "small"))
+    parser.add_argument("--work", type=Path, required=True, help="checkpoints and logs")
+    parser.add_argument("--out", type=Path, help="folder in which the model's folder is written")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, help="budget of wall-clock time")
+    parser.add_argument("--steps", type=int, help="budget in steps instead: repeatable")
+    parser.add_argument("--phase", type=float, help="where the noisy captions begin, 0 to 1")
+    parser.add_argument("--shards", type=int, default=10, help="4096 scenes each")
+    parser.add_argument("--early", action="store_true", help="begin with one shard; `latents` runs beside it")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batch", type=int, help="samples a step of this process")
+    parser.add_argument("--rank", type=int, default=0, help="of this process in its team")
+    parser.add_argument("--team", type=int, default=1, help="processes that train together")
+    parser.add_argument("--compile", action="store_true", dest="compiled")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train one part; what it needs and is not there yet is trained before it."""
+    args = arguments()
+    torch.set_num_threads(args.threads)
+    torch.set_flush_denormal(True)
+    given = {k: getattr(args, k) for k in ("minutes", "steps") if getattr(args, k) is not None}
+    shared = {"work": args.work, "seed": args.seed, "device": args.device}
+    autoencoder = vae.train(vae.VaeOptions(**shared, **(given if args.part == "vae" else {})))
+    if args.part == "vae":
+        return
+    encoder, tokenizer = text.train(text.TextOptions(**shared, **(given if args.part == "text" else {})))
+    if args.part == "text":
+        return
+    for number in range(1 if args.early else args.shards):
+        latents.encode_shard(autoencoder, args.work, number, args.device)
+    if args.part == "latents":
+        return
+    autoencoder = autoencoder.cpu()
+    settings = {**shared, **(BASE if args.part == "base" else SMALL), **given}
+    settings |= {k: getattr(args, k) for k in ("phase", "batch") if getattr(args, k) is not None}
+    settings |= {"shards": args.shards, "compiled": args.compiled, "team": Team(args.rank, args.team)}
+    options = denoiser.DenoiserOptions(**settings)
+
+    def publish(unet: UNet2DConditionModel) -> None:
+        pipe = assemble(autoencoder, encoder.cpu(), tokenizer, unet.cpu())
+        export(pipe, (args.out or args.work / "export") / options.name)
+        unet.to(args.device)
+        encoder.to(args.device)
+
+    denoiser.train(options, encoder, tokenizer, publish)
+
+
+if __name__ == "__main__":
+    main()
