@@ -18,8 +18,8 @@ def proofs(root: Path) -> dict[int, set[str]]:
     found = defaultdict(set)
     for path in sorted((root / "tests").rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            named = re.match(r"test_defect_(\d\d)_", getattr(node, "name", ""))
-            if isinstance(node, ast.FunctionDef) and named:
+            named = re.match(r"test_defect_(\d\d)_", node.name) if isinstance(node, ast.FunctionDef) else None
+            if named:
                 found[int(named[1])].add(path.relative_to(root).as_posix())
     return found
 

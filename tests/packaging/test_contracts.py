@@ -16,6 +16,7 @@ PUBLIC = {
     "data",
     "errors",
     "events",
+    "files",
     "hookspecs",
     "kinds",
     "options",
