@@ -4,9 +4,10 @@ VENV        ?= .venv
 CONSTRAINTS ?= constraints/cpu.txt
 PIP_ARGS    ?=
 BIN          = $(VENV)/bin
+PIP          = $(BIN)/python -m pip install --disable-pip-version-check -q -c $(CONSTRAINTS) $(PIP_ARGS)
 STORE       ?= selma-store
 
-.PHONY: setup demo demo-llm test test-all lint types contracts docs wheel check clean
+.PHONY: setup setup-llm demo demo-llm test test-all lint types contracts docs wheel check clean
 
 setup: $(VENV)/.installed
 
@@ -14,16 +15,19 @@ $(VENV)/.installed: pyproject.toml $(wildcard constraints/*.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "make: SELMA needs Python >= 3.11; name one: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c $(CONSTRAINTS) $(PIP_ARGS) -e '.[dev]'
+	$(PIP) -e '.[dev]'
 	touch $@
 
 demo: setup
 	$(BIN)/selma run shapes --store $(STORE)
 
-demo-llm: setup
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c $(CONSTRAINTS) $(PIP_ARGS) -e '.[llama-cpp]'
+# A small real language model and what runs it on a CPU.
+setup-llm: setup
+	$(PIP) -e '.[gguf,llama-cpp]'
 	$(BIN)/selma models fetch smollm2_135m
-	$(BIN)/selma run shapes_llm --store $(STORE)
+
+demo-llm: setup-llm
+	$(BIN)/selma run shapes_llm --until prompts --store $(STORE)
 
 test: setup
 	$(BIN)/python -m pytest -m 'not slow'
@@ -42,7 +46,7 @@ contracts: setup
 	$(BIN)/lint-imports
 
 docs: setup
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c $(CONSTRAINTS) $(PIP_ARGS) -e '.[docs]'
+	$(PIP) -e '.[docs]'
 	$(BIN)/mkdocs build --strict
 
 wheel: setup
