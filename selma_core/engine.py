@@ -28,6 +28,7 @@ def run(
     *,
     store: Path | None = None,
     plugins: Sequence[Path] = (),
+    until: Sequence[str] = (),
     on_event: Callable[[Event], None] | None = None,
 ) -> Run:
     """Runs a recipe; what is in the store already is reused.
@@ -38,7 +39,7 @@ def run(
     Args:
         recipe: registry name or YAML file. overrides: `stages.merge.use=ties`.
         store: default `$SELMA_STORE`, else `./selma-store`. plugins: single-file plugins.
-        on_event: gets every event, on this thread.
+        until: labels or ids of stages to stop at. on_event: gets every event, on this thread.
 
     Returns:
         the run. A stage that failed does not raise: see `Run.ok` and `Run.failed`; the others are done and stored.
@@ -46,7 +47,7 @@ def run(
     Raises:
         UserError: the recipe is wrong; nothing ran. StoreError: the store cannot be written.
     """
-    return run_session(open_session(recipe, overrides, store=store, plugins=plugins), on_event)
+    return run_session(open_session(recipe, overrides, store=store, plugins=plugins, until=until), on_event)
 
 
 def run_session(session: Session, on_event: Callable[[Event], None] | None = None) -> Run:

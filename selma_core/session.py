@@ -36,6 +36,7 @@ def open_session(
     store: Path | None = None,
     plugins: Sequence[Path] = (),
     variant: Mapping[str, Any] | None = None,
+    until: Sequence[str] = (),
 ) -> Session:
     """Resolves a recipe. Nothing runs and no model file need be here.
 
@@ -43,19 +44,26 @@ def open_session(
         recipe: registry name or YAML file. overrides: `stages.merge.use=ties`.
         store: default `$SELMA_STORE`, else `./selma-store`. plugins: single-file plugins.
         variant: one more layer below the command line, from an ablation.
+        until: labels or ids of stages to stop at; empty means all of the recipe.
 
     Raises:
         UserError: whatever is wrong with the recipe, all at once where possible.
     """
     opened = open_recipe(recipe, overrides, plugins=plugins, variant=variant)
     catalog, registry = opened.catalog, opened.registry
-    graph = build(opened.recipe, catalog, registry)
+    whole = build(opened.recipe, catalog, registry)
+    graph = whole.until(until) if until else whole
     runtime = read_runtime(opened.recipe, catalog, registry)
     return Session(
         catalog=catalog,
         registry=registry,
-        recipe=opened.recipe,
+        recipe=opened.recipe if len(graph) == len(whole) else _without_comparisons(opened.recipe),
         graph=graph,
         runtime=runtime,
         store=Store(store or default_store()),
     )
+
+
+def _without_comparisons(recipe: Recipe) -> Recipe:
+    """A part of a recipe may lack the stages that its report compares: what scores there are, stand alone."""
+    return attrs.evolve(recipe, data={**recipe.data, "report": {}})

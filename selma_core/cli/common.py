@@ -34,6 +34,16 @@ PluginFiles = Annotated[
         show_default=False,
     ),
 ]
+Until = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--until",
+        help="Stop at this stage (label or id) and leave out what it does not need; may be given again.",
+        negative="",
+        consume_multiple=False,
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, Parameter(name="--json", help="Print JSON on stdout.", negative="", show_default=False)]
 
 _log = logging.getLogger("selma")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from selma_core.cli.common import Json, Overrides, PluginFiles, print_json, print_table, report_problems
+from selma_core.cli.common import Json, Overrides, PluginFiles, Until, print_json, print_table, report_problems
 from selma_core.cli.store import StoreFolder
 
 
@@ -19,6 +19,7 @@ def plan_command(
     store: StoreFolder = None,
     json: Json = False,
     plugin: PluginFiles = (),
+    until: Until = (),
 ) -> None:
     """Show what a run would do, and do nothing. Needs no network and no model files.
 
@@ -31,7 +32,7 @@ def plan_command(
     from selma_core.graph.plan import make_plan, members
     from selma_core.session import open_session
 
-    session = open_session(recipe, override, store=store, plugins=plugin)
+    session = open_session(recipe, override, store=store, plugins=plugin, until=until)
     report_problems(session.catalog)
     check_report(session)
     rows = plan_json(make_plan(members(session.graph), session.store))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from selma_core.cli.common import Json, Overrides, PluginFiles, print_json, report_problems
+from selma_core.cli.common import Json, Overrides, PluginFiles, Until, print_json, report_problems
 from selma_core.cli.store import StoreFolder
 
 
@@ -18,6 +18,7 @@ def run_command(
     store: StoreFolder = None,
     json: Json = False,
     plugin: PluginFiles = (),
+    until: Until = (),
 ) -> int:
     """Run a recipe: only what the store does not hold yet.
 
@@ -33,7 +34,7 @@ def run_command(
     from selma_core.engine import run_session
     from selma_core.session import open_session
 
-    session = open_session(recipe, override, store=store, plugins=plugin)
+    session = open_session(recipe, override, store=store, plugins=plugin, until=until)
     report_problems(session.catalog)
     with RunProgress() as progress:
         run = run_session(session, progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -74,3 +74,22 @@ class Graph:
         if node_id not in self.nodes:
             raise UnknownNameError(f"there is no stage '{node_id}'; {did_you_mean(node_id, self.nodes)}")
         return self.nodes[node_id]
+
+    def until(self, names: Sequence[str]) -> Graph:
+        """The part of the graph that the named stages (labels or ids) need, themselves included.
+
+        Raises:
+            UnknownNameError: with the nearest label or id.
+        """
+        wanted: set[str] = set()
+        for name in names:
+            found = [node.id for node in self if name in (node.label, node.id)]
+            if not found:
+                known = {node.label for node in self} | set(self.nodes)
+                raise UnknownNameError(f"--until: there is no stage '{name}'; {did_you_mean(name, known)}")
+            wanted.update(found)
+        for node_id in reversed(list(self.nodes)):  # readers before inputs
+            if node_id in wanted:
+                wanted.update(self.nodes[node_id].reads)
+        kept = {name: node for name, node in self.nodes.items() if name in wanted}
+        return Graph(kept, self.seed, tuple(name for name in self.written if name in wanted))

@@ -224,3 +224,18 @@ def test_an_interrupt_leaves_everything_resumable(start: Start, folder: Path, lo
     assert len(left) == 10 - len(drawn)
     start("light", store="straight")
     assert contents(folder / "store") == contents(folder / "straight")
+
+
+def test_until_runs_only_what_a_stage_needs(start: Start, log: Callable[[], list[str]]) -> None:
+    part = start("selma", until=["prompts"])
+    assert part.ok
+    assert {node.label for node in part.nodes} == {"prompts"}
+    assert part.result["scores"] == {}
+    assert part.result["comparisons"] == []
+    whole = start("selma")
+    assert {node.label for node in whole.nodes if node.outcome == "reused"} == {"prompts"}
+
+
+def test_until_names_the_nearest_stage(start: Start) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'prompts'"):
+        start("selma", until=["promts"])
