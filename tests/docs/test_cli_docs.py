@@ -40,7 +40,9 @@ def command_lines(root: Path) -> Iterator[tuple[str, str]]:
     pages = [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
     for page in pages:
         for line in page.read_text().splitlines():
-            found = re.match(r"^(?: {4,}|\$ )(selma .*?)(?:\s{2,}#.*)?$", line) or re.match(r"^(?:\$ )?(selma .*)$", line)
+            found = re.match(r"^(?: {4,}|\$ )(selma .*?)(?:\s{2,}#.*)?$", line) or re.match(
+                r"^(?:\$ )?(selma .*)$", line
+            )
             if found:
                 yield page.relative_to(root).as_posix(), found[1].split(" #")[0].strip()
 

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from selma_plugins.shapes import corruption, scene
 
 SHARES = {
@@ -36,4 +35,4 @@ def test_the_world_is_the_one_described(page: str) -> None:
     assert len(scene.COLORS) == 8
     assert len(scene.RARE_PAIRS) == 10
     assert scene.MAX_OBJECTS == 4
-    assert scene.RARE_SHARE == pytest.approx(1 / 5)
+    assert pytest.approx(1 / 5) == scene.RARE_SHARE

@@ -39,7 +39,9 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PATH": path, "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
     environment.pop("SELMA_STORE", None)
     command = f"({command}) 2>&1"
-    return subprocess.run(["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def matches(wanted: str, got: str) -> bool:
@@ -61,7 +63,9 @@ def test_the_tutorial_works_as_written(root: Path, tmp_path: Path) -> None:
 
 
 def test_the_strategy_has_the_promised_length(root: Path) -> None:
-    (plugin,) = [step for step in steps(root / "docs/tutorials/first_merge_strategy.md") if step.name == "equal_voice.py"]
+    (plugin,) = [
+        step for step in steps(root / "docs/tutorials/first_merge_strategy.md") if step.name == "equal_voice.py"
+    ]
     code = [line for line in plugin.text.splitlines() if line.strip()]
     assert len(code) <= 36
 

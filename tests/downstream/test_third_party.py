@@ -1,4 +1,4 @@
-"""A stranger's distribution, built and installed in a fresh environment, works by name; a broken one beside it does no harm."""
+"""A stranger's distribution works by name in a fresh environment; a broken one beside it does no harm."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ PUBLIC = {
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
     places = [str(folder), str(folder / "plugins"), str(folder / "registry")]
-    code = f"import sys; sys.path[:0] = {places!r}; from importlinter.cli import lint_imports_command; lint_imports_command()"
+    start = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    code = f"import sys; sys.path[:0] = {places!r}; {start}"
     command = [sys.executable, "-c", code, "--no-cache"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = {"selma_core": "selma_core", "selma_plugins": "plugins/selma_plugins", "selma_registry": "registry/selma_registry"}
+PACKAGES = {
+    "selma_core": "selma_core",
+    "selma_plugins": "plugins/selma_plugins",
+    "selma_registry": "registry/selma_registry",
+}
 DATA = {".yaml", ".csv", ".json", ".jsonl", ".safetensors", ".txt", ".j2", ".html", ".css", ".typed", ".md"}
 
 
