@@ -94,6 +94,8 @@ class _Binder:
         return bound
 
     def _leaf(self, config: Any, field: attrs.Attribute[Any], hint: Any, value: Any, path: str) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool) and schema.without_none(hint) is float:
+            value = float(value)  # 3 is a fine way to write 3.0
         try:
             OmegaConf.update(config, field.name, value, merge=False)
             bound = config[field.name]

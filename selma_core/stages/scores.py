@@ -21,9 +21,8 @@ def run_scores(task: Task) -> None:
     path = task.scratch / "observed.jsonl"
     observed = {atoms.item_id: atoms for atoms in map(_parse, repair(path)) if atoms.item_id in items}
     left = tuple(item for item in items.values() if item.item_id not in observed)
-    if left:
-        with Appender(path) as file:
-            _observe(task, left, specs, observed, file, len(items))
+    with Appender(path) as file:  # also with nothing left: observing is what tells the evaluator who the judge is
+        _observe(task, left, specs, observed, file, len(items))
     missing = [name for name in items if name not in observed]
     if missing:
         raise StageError(f"the evaluator left out {len(missing)} of {len(items)} images, first: {missing[0]}")

@@ -24,6 +24,9 @@ class BenchmarkPrompts:
             return
         found = list(read_benchmark(job.context.entry("benchmarks", self._options.benchmark)).values())
         chosen = subset(found, self._options.per_group, self._options.limit)
+        if len(chosen) < len(found):
+            name = self._options.benchmark
+            job.context.warn(f"a fixed subset of benchmark '{name}': {len(chosen)} of {len(found)} prompts")
         yield PromptBatch(accepted=tuple(Prompt(id=one.id, text=one.text, meta={"group": one.group}) for one in chosen))
 
 
