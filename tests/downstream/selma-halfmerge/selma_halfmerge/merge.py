@@ -16,5 +16,7 @@ class Half:
 
     def merge_layer(self, job):
         kept = [(weight, expert) for weight, expert in zip(job.weights, job.experts, strict=True) if expert is not None]
+        if not kept:
+            return None
         up = torch.cat([weight * expert.up for weight, expert in kept], dim=1)
         return Factors(up=up, down=torch.cat([expert.down for _, expert in kept]))
