@@ -1,4 +1,4 @@
-"""The contract of merging.md, section 5: which property each strategy has, and that the others indeed lack it."""
+"""The contract of merge strategies: which property each strategy has, and that the others indeed lack it."""
 
 from __future__ import annotations
 

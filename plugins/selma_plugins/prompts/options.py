@@ -12,7 +12,7 @@ from selma_core.options import Slot, at_least, between, component, entry, option
 
 @attrs.frozen
 class LlmSkillsOptions:
-    """In-context expansion of a skill's seed prompts. Defaults are the paper's (selma.md 2.2)."""
+    """In-context expansion of a skill's seed prompts. Defaults are the paper's."""
 
     skill: str = entry("skills", help="what the prompts are about")
     chat: Slot = component("chat_model", Slot("openai"), help="who writes the prompts")
