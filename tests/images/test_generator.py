@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -107,6 +108,18 @@ def test_wrong_names_are_one_line(draw: Any, options: dict[str, Any], line: str 
         draw(requests(1), **options)
     assert "\n" not in str(caught.value)
     assert line is None or line in str(caught.value)
+
+
+def test_prompts_that_are_cut_are_counted(models: Any) -> None:
+    from selma_plugins.diffusion.embeddings import warn_cut
+    from transformers import CLIPTokenizer
+
+    pipeline = SimpleNamespace(tokenizer=CLIPTokenizer.from_pretrained(models("sd") / "tokenizer"))
+    lines: list[str] = []
+    warn_cut(pipeline, ["a cat", "a cat"], lines.append)
+    assert lines == []
+    warn_cut(pipeline, ["a cat", "two cats and a very long red hat"], lines.append)
+    assert lines == ["1 of 2 prompts are cut at 16 tokens (first: 'two cats and a very long red hat')"]
 
 
 def test_no_request_loads_nothing(draw: Any) -> None:

@@ -34,7 +34,7 @@ def test_every_family_learns(train: Any, model: str) -> None:
 def test_overfitting_few_images(train: Any, pictures: Any) -> None:
     """With convolutions among the targets the tiny model has enough room to learn two pictures by heart."""
     targets = ["to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2", "conv_in", "conv_out"]
-    curve = train("v_prediction", pictures[:2], steps=80, log_every=20, rank=8, targets=targets, flip=False).curve
+    curve = train(images=pictures[:2], steps=80, log_every=20, lr=3e-2, rank=8, targets=targets, flip=False).curve
     assert curve[-1]["loss"] < 0.75 * curve[0]["loss"]
     assert [row["step"] for row in curve] == [20, 40, 60, 80]
 

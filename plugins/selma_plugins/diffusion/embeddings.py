@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from safetensors.torch import load, save
 from selma_core.errors import UserError
 from selma_core.files import make_folder, write_bytes
 from selma_core.protocols import Embeddings, TextEncoder
+
+# Tokenizers without a limit say 1e30; T5's in diffusers' pipelines are cut at a length that the call sets.
+_NO_LIMIT = 100_000
 
 
 class EmbeddingCache:
@@ -70,6 +73,22 @@ def stack(parts: Sequence[Embeddings]) -> Embeddings:
         raise UserError(f"the text encoder gives embeddings of different shapes {sorted(shapes)}; pad them alike")
     columns = [_fields(part) for part in parts]
     return Embeddings(**{name: torch.cat([column[name] for column in columns]) for name in columns[0]})
+
+
+def warn_cut(pipeline: Any, texts: Iterable[str], warn: Callable[[str], None]) -> None:
+    """One line when texts are longer than every tokenizer of the pipeline reads: their ends have no effect."""
+    limits = {
+        tokenizer: int(tokenizer.model_max_length)
+        for name in ("tokenizer", "tokenizer_2", "tokenizer_3")
+        if (tokenizer := getattr(pipeline, name, None)) is not None
+    }
+    if not limits or max(limits.values()) > _NO_LIMIT:
+        return
+    tokenizer, limit = max(limits.items(), key=lambda item: item[1])
+    every = sorted(set(texts))
+    long = [text for text in every if len(tokenizer(text, truncation=False, verbose=False)["input_ids"]) > limit]
+    if long:
+        warn(f"{len(long)} of {len(every)} prompts are cut at {limit} tokens (first: '{long[0][:60]}')")
 
 
 def _fields(embeddings: Embeddings) -> dict[str, torch.Tensor]:

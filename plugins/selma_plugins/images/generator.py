@@ -15,7 +15,7 @@ import torch
 
 from selma_core.data import ImageRequest
 from selma_core.protocols import Context, ImageJob
-from selma_plugins.diffusion.embeddings import EmbeddingCache
+from selma_plugins.diffusion.embeddings import EmbeddingCache, warn_cut
 from selma_plugins.diffusion.fuse import adapted
 from selma_plugins.diffusion.loading import (
     denoiser_name,
@@ -53,6 +53,7 @@ class DiffusersGenerator:
         if not job.requests:
             return
         pipeline = prepare(options, context)
+        warn_cut(pipeline, [request.prompt.text for request in job.requests], context.warn)
         cache = EmbeddingCache(context.component("text_encoder", options.text_encoder), pipeline)
         width = options.lanes if context.device == "cpu" else options.batch_size
         fused = options.adapter_mode == "fused"

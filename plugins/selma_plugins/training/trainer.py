@@ -13,7 +13,7 @@ from selma_core.data import Entry, ImageItem
 from selma_core.errors import UserError
 from selma_core.protocols import Context, TrainedAdapter, TrainJob
 from selma_core.seeds import derive_seed
-from selma_plugins.diffusion.embeddings import EmbeddingCache
+from selma_plugins.diffusion.embeddings import EmbeddingCache, warn_cut
 from selma_plugins.diffusion.loading import denoiser_name, load_pipeline, model_folder
 from selma_plugins.training.batches import Sampler
 from selma_plugins.training.data import TrainingData
@@ -56,7 +56,8 @@ class LoraTrainer:
         denoiser = getattr(pipeline, component)
         predict = family_of(denoiser)
         objective = Objective(pipeline.scheduler, options.min_snr, options.flow_sampling)
-        data = _data(options, context, pipeline, [*train, *heldout], len(train), device, autocast or torch.float32)
+        with accelerator.main_process_first():  # the others then read what the first one cached
+            data = _data(options, context, pipeline, [*train, *heldout], len(train), device, autocast or torch.float32)
         weights = insert(denoiser, options, _init_seed(options, context.seed, job.images))
         if job.adapter is not None:
             start_from(weights, job.adapter, component, scale_of(options))
@@ -98,6 +99,7 @@ def _data(
     total = options.steps
     pipeline.to(device)
     captions = sorted({item.prompt.text for item in items} | ({""} if options.caption_dropout else set()))
+    warn_cut(pipeline, captions, context.warn)
     encoder = context.component("text_encoder", options.text_encoder)
     text = EmbeddingCache(encoder, pipeline, context.workdir / "text", limit=len(captions) + 1)
     for done, caption in enumerate(captions):

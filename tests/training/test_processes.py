@@ -1,0 +1,56 @@
+"""The trainer under `accelerate launch` on two processes gives the adapter of one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from accelerate import Accelerator
+from safetensors.torch import save_file
+from selma_core.protocols import TrainJob
+from selma_plugins.training.options import LoraOptions
+from selma_plugins.training.trainer import LoraTrainer
+from tests.tiny_stage import TinyContext, items
+
+model, pictures, work, out = sys.argv[1:]
+Path(work).mkdir(exist_ok=True)
+options = LoraOptions(model=model, rank=2, steps=2, batch_size=2, accumulation=2, lr=1e-2, heldout=0.2, save_every=1)
+images = items(Path(pictures), 6)
+trained = LoraTrainer(options).train(TrainJob(context=TinyContext(Path(work)), images=images))
+if Accelerator().is_main_process:
+    save_file(dict(trained.tensors), out)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(models: Any, tmp_path: Path, root: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    results = []
+    for count in (1, 2):
+        out = tmp_path / f"{count}.safetensors"
+        launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", f"--num_processes={count}"]
+        launch += ["--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no", str(script)]
+        arguments = [str(models("epsilon")), str(tmp_path / "pictures"), str(tmp_path / f"work{count}"), str(out)]
+        done = subprocess.run(
+            [*launch, *arguments], cwd=root, env=_environment(root), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        results.append(load_file(out))
+    for name, value in results[0].items():
+        torch.testing.assert_close(results[1][name], value, atol=2e-4, rtol=1e-2)
+
+
+def _environment(root: Path) -> dict[str, str]:
+    import os
+
+    return {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
