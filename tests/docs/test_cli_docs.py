@@ -44,7 +44,7 @@ def command_lines(root: Path) -> Iterator[tuple[str, str]]:
                 r"^(?:\$ )?(selma .*)$", line
             )
             if found:
-                yield page.relative_to(root).as_posix(), found[1].split(" #")[0].strip()
+                yield page.relative_to(root).as_posix(), re.split(r" #| \|\| ", found[1])[0].strip()
 
 
 def test_every_command_has_its_section_and_there_is_no_other(root: Path) -> None:
