@@ -1,6 +1,5 @@
 """Binding plain values to options classes, and the canonical form of what was bound."""
 
-
 from __future__ import annotations
 
 import enum
