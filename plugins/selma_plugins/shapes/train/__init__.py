@@ -1,1 +1,1 @@
-"""How the two bundled models were made: ``python -m selma_plugins.shapes.train vae|base|small``."""
+"""How the two bundled models were made: see ``python -m selma_plugins.shapes.train --help``."""

@@ -1,4 +1,4 @@
-"""``python -m selma_plugins.shapes.train vae|text|latents|base|small``: train the bundled models."""
+"""``python -m selma_plugins.shapes.train vae|text|latents|decoder|base|small``."""
 
 import argparse
 from pathlib import Path
@@ -6,26 +6,35 @@ from pathlib import Path
 import torch
 from diffusers import UNet2DConditionModel
 
-from selma_plugins.shapes.train import denoiser, latents, text, vae
+from selma_plugins.shapes.train import decoder, denoiser, latents, text, vae
 from selma_plugins.shapes.train.pipeline import assemble, export
 from selma_plugins.shapes.train.team import Team
 
 BASE = {"name": "shapes_base", "minutes": 72.0, "channels": (32, 64, 128)}
 SMALL = {"name": "shapes_small", "minutes": 25.0, "channels": (16, 32, 64), "batch": 32}
+# Options of the denoiser that the command line may set.
+CHOSEN = ("leg", "peak", "hold", "phase", "noisy", "batch", "early", "power", "pairs")
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="selma_plugins.shapes.train", description=__doc__)
-    parser.add_argument("part", choices=("vae", "text", "latents", "base", "small"))
+    parser.add_argument("part", choices=("vae", "text", "latents", "decoder", "base", "small"))
     parser.add_argument("--work", type=Path, required=True, help="checkpoints and logs")
     parser.add_argument("--out", type=Path, help="folder in which the model's folder is written")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, help="budget of wall-clock time")
     parser.add_argument("--steps", type=int, help="budget in steps instead: repeatable")
+    parser.add_argument("--leg", type=int, help="1, 2, ... train a finished model on for another budget")
+    parser.add_argument("--peak", type=float, help="highest learning rate")
+    parser.add_argument("--hold", type=float, help="where the rate begins to fall, 0 to 1")
     parser.add_argument("--phase", type=float, help="where the noisy captions begin, 0 to 1")
+    parser.add_argument("--noisy", type=float, help="strength of the mistakes from there on")
+    parser.add_argument("--early", type=float, help="share of samples at times of much noise")
+    parser.add_argument("--power", type=float, help="of the weights over noise levels, 0 to 1")
+    parser.add_argument("--pairs", type=float, help="share of samples from scenes of two objects")
     parser.add_argument("--shards", type=int, default=10, help="4096 scenes each")
-    parser.add_argument("--early", action="store_true", help="begin with one shard; `latents` runs beside it")
+    parser.add_argument("--beside", action="store_true", help="begin with one shard; `latents` runs beside it")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, help="samples a step of this process")
@@ -48,13 +57,16 @@ def main() -> None:
     encoder, tokenizer = text.train(text.TextOptions(**shared, **(given if args.part == "text" else {})))
     if args.part == "text":
         return
-    for number in range(1 if args.early else args.shards):
+    for number in range(1 if args.beside else args.shards):
         latents.encode_shard(autoencoder, args.work, number, args.device)
     if args.part == "latents":
         return
+    if args.part == "decoder":
+        decoder.train(decoder.DecoderOptions(**shared, **given, shards=args.shards))
+        return
     autoencoder = autoencoder.cpu()
     settings = {**shared, **(BASE if args.part == "base" else SMALL), **given}
-    settings |= {k: getattr(args, k) for k in ("phase", "batch") if getattr(args, k) is not None}
+    settings |= {k: getattr(args, k) for k in CHOSEN if getattr(args, k) is not None}
     settings |= {"shards": args.shards, "compiled": args.compiled, "team": Team(args.rank, args.team)}
     options = denoiser.DenoiserOptions(**settings)
 

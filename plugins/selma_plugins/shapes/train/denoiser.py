@@ -18,6 +18,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from selma_plugins.shapes.captions import training_caption
 from selma_plugins.shapes.scene import Scene
+from selma_plugins.shapes.spec import groups_of
 from selma_plugins.shapes.train import checkpoint
 from selma_plugins.shapes.train.clock import Clock, rate, say
 from selma_plugins.shapes.train.latents import load_shards
@@ -45,11 +46,15 @@ class DenoiserOptions:
     phase: float = 0.57  # the second phase begins at this share of the run
     clean: float = 0.12  # strength of the mistakes in the first phase
     noisy: float = 1.0  # and in the second
+    early: float = 0.0  # share of samples at times of much noise, where the layout is decided
+    power: float = 1.0  # of the weights that even out the losses over the noise levels
+    pairs: float = 0.0  # share of samples taken from scenes of two single objects
     drop: float = 0.1  # captions left out, for guidance
     shards: int = 10
     average: float = 0.999
     device: str = "cpu"
     compiled: bool = False
+    leg: int = 0  # 1, 2, ... train a finished model on, each for a budget of its own
     team: Team = Team()
 
 
@@ -108,14 +113,17 @@ class Run:
             self.model.load_state_dict(saved["model"])
             self.ema.load_state_dict(saved["ema"])
             self.optimizer.load_state_dict(saved["optimizer"])
-            self.step, self.clock.spent = saved["step"], saved["seconds"]
+            self.step = saved["step"]
+            # A further leg begins with a budget and a learning rate of its own.
+            self.clock.spent = saved["seconds"] if saved.get("leg", 0) == self.options.leg else 0.0
             for group in self.optimizer.param_groups:
                 group["fused"] = True
 
     def save(self) -> None:
         """Write a checkpoint."""
         state = {name: getattr(self, name).state_dict() for name in ("model", "ema", "optimizer")}
-        checkpoint.save(self.file, {**state, "step": self.step, "seconds": self.clock.seconds})
+        place = {"step": self.step, "seconds": self.clock.seconds, "leg": self.options.leg}
+        checkpoint.save(self.file, {**state, **place})
 
     @torch.no_grad()
     def follow(self) -> None:
@@ -137,18 +145,23 @@ class Data:
         self.rng = Random(seed)
         self.scenes: list[Scene] = []
         self.latents = torch.empty(0)
+        self.two: list[int] = []
         self.reload()
 
     def reload(self) -> None:
         """Read the shards that exist by now."""
         if len(self.scenes) < self.options.shards * 4096:
             self.scenes, self.latents = load_shards(self.options.work, self.options.shards)
+            self.two = [i for i, s in enumerate(self.scenes) if len(s.objects) == len(groups_of(s)) == 2]
 
     @torch.no_grad()
     def batch(self, strength: float) -> tuple[Tensor, Tensor]:
         """Latents (b, 4, 16, 16) and text states (b, 48, 128)."""
         o = self.options
-        picks = [self.rng.randrange(len(self.scenes)) for _ in range(o.batch)]
+        picks = [
+            self.rng.choice(self.two) if self.rng.random() < o.pairs else self.rng.randrange(len(self.scenes))
+            for _ in range(o.batch)
+        ]
         texts = [
             "" if self.rng.random() < o.drop else training_caption(self.scenes[i], self.rng, strength)[1] for i in picks
         ]
@@ -163,7 +176,8 @@ class Levels:
     drown what the middle has to teach, where shapes are decided.
     """
 
-    def __init__(self, bins: int = 25, keep: float = 0.98) -> None:
+    def __init__(self, power: float = 1.0, bins: int = 25, keep: float = 0.98) -> None:
+        self.power = power
         self.keep, self.total, self.count = keep, torch.zeros(bins), torch.zeros(bins)
 
     def weigh(self, losses: Tensor, times: Tensor, steps: int) -> Tensor:
@@ -172,14 +186,17 @@ class Levels:
         self.total.mul_(self.keep).index_add_(0, bins, losses.detach().cpu())
         self.count.mul_(self.keep).index_add_(0, bins, torch.ones(len(bins)))
         inverse = (self.count + 0.1) / (self.total + 0.1 * losses.detach().mean().cpu())
+        inverse = inverse**self.power
         return (inverse / inverse.mean())[bins].to(losses.device)
 
 
 def v_loss(
-    model: Callable[..., Any], latents: Tensor, states: Tensor, alphas: Tensor, levels: Levels
+    model: Callable[..., Any], latents: Tensor, states: Tensor, alphas: Tensor, levels: Levels, early: float
 ) -> tuple[Tensor, float]:
     """The weighted loss of the predicted velocity at random times, and the plain mean of it."""
-    times = torch.randint(len(alphas), (len(latents),), device=latents.device)
+    spots = torch.rand(len(latents), device=latents.device)
+    spots = torch.where(torch.rand_like(spots) < early, 0.6 + 0.4 * spots, spots)
+    times = (spots * len(alphas)).long()
     noise = torch.randn_like(latents)
     signal = alphas[times].sqrt()[:, None, None, None]
     spread = (1 - alphas[times]).sqrt()[:, None, None, None]
@@ -199,14 +216,14 @@ def train(options: DenoiserOptions, encoder: CLIPTextModel, tokenizer: CLIPToken
     team.meet(options.work / f"{options.name}.team")
     alphas = scheduler().alphas_cumprod.to(options.device)
     forward = torch.compile(run.model) if options.compiled else run.model
-    levels = Levels()
+    levels = Levels(options.power)
     log, losses, published = options.work / f"{options.name}.log", [], run.clock.seconds
     progress = run.begun
     while progress < 1:
         strength = options.clean if progress < options.phase else options.noisy
         for group in run.optimizer.param_groups:
             group["lr"] = rate(progress, options.peak, warm=0.02, hold=options.hold)
-        loss, plain = v_loss(forward, *data.batch(strength), alphas, levels)
+        loss, plain = v_loss(forward, *data.batch(strength), alphas, levels, options.early)
         run.optimizer.zero_grad()
         torch.autograd.backward(loss)
         progress = team.share(run.model, options.batch, run.clock.progress(run.step + 1))

@@ -3,11 +3,26 @@
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DPMSolverMultistepScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from selma_plugins.shapes.train import checkpoint
 from selma_plugins.shapes.train.denoiser import scheduler
+
+
+def sampler() -> DPMSolverMultistepScheduler:
+    """The schedule of training with a second-order solver: better pictures in 15 steps than DDIM."""
+    return DPMSolverMultistepScheduler.from_config(
+        scheduler().config,
+        algorithm_type="dpmsolver++",
+        solver_order=2,
+        lambda_min_clipped=-5.1,  # a cosine schedule ends in pure noise, where this solver divides by zero
+    )
 
 
 def assemble(
@@ -22,7 +37,7 @@ def assemble(
         text_encoder=encoder,
         tokenizer=tokenizer,
         unet=unet,
-        scheduler=scheduler(),
+        scheduler=sampler(),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

@@ -1,0 +1,93 @@
+"""The training code's parts that do not need a training run."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from selma_plugins.shapes.train import checkpoint
+from selma_plugins.shapes.train.clock import Clock, rate, say
+from selma_plugins.shapes.train.denoiser import DenoiserOptions, Levels, Run, build, scheduler
+from selma_plugins.shapes.train.team import Team
+
+
+def test_the_rate_rises_holds_and_falls_to_zero() -> None:
+    assert rate(0.0, 1.0) < 0.02
+    assert rate(0.3, 1.0, hold=0.5) == 1.0
+    assert rate(1.0, 1.0, hold=0.5) == pytest.approx(0.0)
+    assert 0 < rate(0.75, 1.0, hold=0.5) < 1
+
+
+def test_a_clock_counts_steps_where_they_are_given_and_else_minutes() -> None:
+    assert Clock(minutes=1, steps=10).progress(5) == 0.5
+    late = Clock(minutes=1, spent=90)
+    assert late.progress(0) == 1.0
+    assert late.seconds >= 90
+
+
+def test_a_checkpoint_is_whole_or_absent(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "run.pt"
+    assert checkpoint.load(file) is None
+    checkpoint.save(file, {"step": 3})
+    assert checkpoint.load(file) == {"step": 3}
+    assert [f.name for f in file.parent.iterdir()] == ["run.pt"]
+
+
+def test_a_failed_export_leaves_the_last_one(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+
+    def good(draft: Path) -> None:
+        draft.mkdir()
+        (draft / "weights").write_text("first")
+
+    def bad(draft: Path) -> None:
+        draft.mkdir()
+        raise OSError("disk full")
+
+    checkpoint.publish(target, good)
+    with pytest.raises(OSError, match="disk full"):
+        checkpoint.publish(target, bad)
+    assert (target / "weights").read_text() == "first"
+    checkpoint.publish(target, good)
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["model"]
+
+
+def test_losses_are_evened_out_over_the_noise_levels() -> None:
+    levels, generator = Levels(), torch.Generator().manual_seed(0)
+    for _ in range(200):
+        times = torch.randint(1000, (64,), generator=generator)
+        losses = 0.1 + 0.9 * (times / 1000) ** 2
+        weighed = levels.weigh(losses, times, 1000) * losses
+    assert weighed.std() / weighed.mean() < 0.1
+
+
+def test_a_run_resumes_and_a_further_leg_has_its_own_budget(tmp_path: Path) -> None:
+    options = DenoiserOptions(work=tmp_path, name="tiny", channels=(16, 32, 32), steps=10)
+    first = Run(options)
+    first.step, first.clock.spent = 7, 50.0
+    first.save()
+    again = Run(options)
+    assert (again.step, again.begun) == (7, 0.7)
+    assert again.clock.spent >= 50
+    assert all(torch.equal(a, b) for a, b in zip(again.model.parameters(), first.model.parameters(), strict=True))
+    assert Run(DenoiserOptions(work=tmp_path, name="tiny", channels=(16, 32, 32), leg=1)).clock.spent == 0.0
+
+
+def test_a_team_of_one_changes_nothing() -> None:
+    model = torch.nn.Linear(2, 1)
+    model(torch.ones(1, 2)).sum().backward()
+    before = model.weight.grad.clone()
+    assert Team().share(model, 4, 0.25) == 0.25
+    assert torch.equal(model.weight.grad, before)
+
+
+def test_the_schedule_ends_in_noise_and_the_denoiser_keeps_its_shape() -> None:
+    assert float(scheduler().alphas_cumprod[-1]) < 1e-6
+    unet = build((16, 32, 32))
+    out = unet(torch.randn(2, 4, 16, 16), torch.tensor([5, 900]), torch.randn(2, 48, 128)).sample
+    assert out.shape == (2, 4, 16, 16)
+
+
+def test_a_log_grows_by_lines(tmp_path: Path) -> None:
+    say(tmp_path / "a" / "log", "one")
+    say(tmp_path / "a" / "log", "two")
+    assert (tmp_path / "a" / "log").read_text() == "one\ntwo\n"
