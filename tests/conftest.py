@@ -7,6 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A slow machine is no failure; the examples are the same in every run.
+settings.register_profile("selma", deadline=None, derandomize=True)
+settings.load_profile("selma")
 
 
 @pytest.fixture(scope="session")
