@@ -24,12 +24,36 @@ def test_a_clock_counts_steps_where_they_are_given_and_else_minutes() -> None:
     assert late.seconds >= 90
 
 
+def test_a_checkpoint_holds_an_optimizer(tmp_path: Path) -> None:
+    def fresh() -> tuple[torch.nn.Linear, torch.optim.AdamW]:
+        torch.manual_seed(0)
+        model = torch.nn.Linear(3, 2)
+        return model, torch.optim.AdamW(model.parameters(), lr=0.1)
+
+    def step(model: torch.nn.Linear, optimizer: torch.optim.AdamW) -> None:
+        optimizer.zero_grad()
+        model(torch.ones(1, 3)).square().sum().backward()
+        optimizer.step()
+
+    model, optimizer = fresh()
+    step(model, optimizer)
+    checkpoint.save(tmp_path / "run.safetensors", {"model": model.state_dict(), "optimizer": optimizer.state_dict()})
+    step(model, optimizer)
+    other, resumed = fresh()
+    saved = checkpoint.load(tmp_path / "run.safetensors")
+    assert saved is not None
+    other.load_state_dict(saved["model"])
+    resumed.load_state_dict(saved["optimizer"])
+    step(other, resumed)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+
+
 def test_a_checkpoint_is_whole_or_absent(tmp_path: Path) -> None:
-    file = tmp_path / "deep" / "run.pt"
+    file = tmp_path / "deep" / "run.safetensors"
     assert checkpoint.load(file) is None
     checkpoint.save(file, {"step": 3})
     assert checkpoint.load(file) == {"step": 3}
-    assert [f.name for f in file.parent.iterdir()] == ["run.pt"]
+    assert [f.name for f in file.parent.iterdir()] == ["run.safetensors"]
 
 
 def test_a_failed_export_leaves_the_last_one(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def train(options: DecoderOptions) -> AutoencoderKL:
     weights = [p for p in vae.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=options.peak, betas=(0.9, 0.99), weight_decay=1e-4)
     clock, step = Clock(options.minutes, options.steps), 0
-    saved = checkpoint.load(options.work / "decoder.pt")
+    saved = checkpoint.load(options.work / "decoder.safetensors")
     if saved:
         vae.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
@@ -85,7 +85,7 @@ def train(options: DecoderOptions) -> AutoencoderKL:
             losses = []
         if step % 1000 == 0:
             state = {"model": vae.state_dict(), "optimizer": optimizer.state_dict()}
-            checkpoint.save(options.work / "decoder.pt", {**state, "seconds": clock.seconds, "step": step})
+            checkpoint.save(options.work / "decoder.safetensors", {**state, "seconds": clock.seconds, "step": step})
     vae = vae.cpu().eval()
     checkpoint.publish(folder, vae.save_pretrained)
     say(log, f"decoder done after {step} steps, {clock.seconds:.0f} s")

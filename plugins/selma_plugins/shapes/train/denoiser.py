@@ -100,7 +100,7 @@ class Run:
             self.model.parameters(), lr=options.peak, betas=(0.9, 0.99), weight_decay=0.01, fused=True
         )
         self.clock, self.step = Clock(options.minutes, options.steps), 0
-        self.file = options.work / f"{options.name}.pt"
+        self.file = options.work / f"{options.name}.safetensors"
         self.resume()
         # Where the checkpoint is, not the clock: it must be the same in all processes of a team.
         o = options

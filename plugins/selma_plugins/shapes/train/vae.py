@@ -122,7 +122,7 @@ def train(options: VaeOptions) -> AutoencoderKL:
 
 def run_stage(vae: AutoencoderKL, options: VaeOptions, number: int, stage: Stage) -> None:
     """Train one stage in place; resumes within it, and skips it where its checkpoint is last."""
-    file, log = options.work / f"vae{number}.pt", options.work / "vae.log"
+    file, log = options.work / f"vae{number}.safetensors", options.work / "vae.log"
     vae.to(options.device).train()
     optimizer = torch.optim.AdamW(vae.parameters(), lr=stage.peak, betas=(0.9, 0.99), weight_decay=1e-4)
     clock, step = Clock(stage.minutes, options.steps), 0
