@@ -32,7 +32,7 @@ def read_header(path: Path) -> TensorHeader:
     """Reads and checks the header of a safetensors file.
 
     Raises:
-        ArtifactError: when the file is missing, is no safetensors file, or is shorter than its header says.
+        ArtifactError: when the file is missing, is no safetensors file, or is not as long as its header says.
     """
     if not path.is_file():
         raise ArtifactError(f"{path}: no such file")
@@ -40,17 +40,17 @@ def read_header(path: Path) -> TensorHeader:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(_LIMIT, size - 8):
-            raise ArtifactError(f"{path}: is truncated or no safetensors file ({size} bytes)")
+            raise _broken(path, "is truncated or no safetensors file: its header is not whole")
         header = _parse(path, file.read(length))
     metadata = header.pop("__metadata__", {})
     try:
         ends = [int(entry["data_offsets"][1]) for entry in header.values()]
         shapes = {name: tuple(map(int, entry["shape"])) for name, entry in header.items()}
     except (KeyError, TypeError, ValueError, IndexError):
-        raise ArtifactError(f"{path}: its header is no safetensors header") from None
+        raise _broken(path, "is damaged: a tensor has no data offsets or no shape") from None
     expected = 8 + length + max(ends, default=0)
-    if size < expected:
-        raise ArtifactError(f"{path}: is truncated ({size} of {expected} bytes); fetch or write it again")
+    if size != expected:
+        raise _broken(path, f"is {'truncated' if size < expected else 'too long'}: {size} of {expected} bytes")
     return TensorHeader(shapes, metadata)
 
 
@@ -73,7 +73,11 @@ def _parse(path: Path, raw: bytes) -> dict[str, Any]:
     try:
         header = json.loads(raw)
     except ValueError:
-        raise ArtifactError(f"{path}: its header is no JSON: truncated, or no safetensors file") from None
+        raise _broken(path, "is damaged: its header is not JSON") from None
     if not isinstance(header, dict):
-        raise ArtifactError(f"{path}: its header is no JSON object")
+        raise _broken(path, "is damaged: its header is not a JSON object")
     return header
+
+
+def _broken(path: Path, what: str) -> ArtifactError:
+    return ArtifactError(f"{path}: {what}; fetch or copy the file again")

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
-from selma_core.errors import ModelError
-
-# The format's own limit for the header (safetensors README): 100 MB.
-_MAX_HEADER = 100_000_000
+from selma_core.artifacts.tensor_file import read_header
+from selma_core.errors import ArtifactError, ModelError
 
 
 def check_safetensors(path: Path) -> None:
@@ -18,15 +14,10 @@ def check_safetensors(path: Path) -> None:
     Raises:
         ModelError: naming the file, and how many bytes are missing.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(_MAX_HEADER, size - 8):
-            raise _broken(path, "is truncated or no safetensors file: its header is not whole")
-        header = _header(path, file.read(length))
-    expected = 8 + length + _data_size(path, header)
-    if size != expected:
-        raise _broken(path, f"is {'truncated' if size < expected else 'too long'}: {size} of {expected} bytes")
+    try:
+        read_header(path)
+    except ArtifactError as error:
+        raise ModelError(str(error)) from error
 
 
 def check_folder(path: Path) -> None:
@@ -35,25 +26,3 @@ def check_folder(path: Path) -> None:
     for file in files:
         if file.suffix == ".safetensors":
             check_safetensors(file)
-
-
-def _header(path: Path, raw: bytes) -> dict[str, Any]:
-    try:
-        header = json.loads(raw)
-    except ValueError as error:
-        raise _broken(path, "is damaged: its header is not JSON") from error
-    if not isinstance(header, dict):
-        raise _broken(path, "is damaged: its header is not a JSON object")
-    return header
-
-
-def _data_size(path: Path, header: dict[str, Any]) -> int:
-    try:
-        ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise _broken(path, "is damaged: a tensor has no data offsets") from error
-    return max(ends, default=0)
-
-
-def _broken(path: Path, what: str) -> ModelError:
-    return ModelError(f"{path}: {what}; fetch or copy the file again")
