@@ -48,3 +48,10 @@ def test_a_folder_is_small_half_precision_and_documented(name: str) -> None:
         with safe_open(weights, framework="pt") as tensors:
             first = next(iter(tensors.keys()))
             assert tensors.get_tensor(first).dtype == torch.float16
+
+
+@pytest.mark.parametrize("name", ["shapes_base", "shapes_small"])
+def test_a_folder_names_no_path_of_the_machine_that_made_it(name: str) -> None:
+    texts = [file.read_text() for file in (WEIGHTS / name).rglob("*.json") if file.name != "tokenizer.json"]
+    assert texts
+    assert not [text for text in texts if "_name_or_path" in text or '"/' in text]

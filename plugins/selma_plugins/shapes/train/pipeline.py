@@ -1,6 +1,8 @@
 """The trained parts as a StableDiffusionPipeline folder, in half precision."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import (
@@ -51,7 +53,7 @@ def export(pipeline: StableDiffusionPipeline, folder: Path) -> None:
 
 def _write(pipeline: StableDiffusionPipeline, draft: Path) -> None:
     parts = {
-        name: type(part).from_config(part.config)
+        name: type(part).from_config(_portable(part.config))
         if isinstance(part, (AutoencoderKL, UNet2DConditionModel))
         else type(part)(part.config)
         for name, part in pipeline.components.items()
@@ -62,3 +64,8 @@ def _write(pipeline: StableDiffusionPipeline, draft: Path) -> None:
     pipe = assemble(parts["vae"], parts["text_encoder"], pipeline.tokenizer, parts["unet"])
     pipe.to(dtype=torch.float16)
     pipe.save_pretrained(draft, safe_serialization=True)
+
+
+def _portable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A part's settings without the folder that it was last loaded from: an export names no machine's paths."""
+    return {name: value for name, value in config.items() if name != "_name_or_path"}
