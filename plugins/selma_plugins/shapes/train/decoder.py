@@ -18,7 +18,7 @@ from selma_plugins.shapes.render import pixels
 from selma_plugins.shapes.train import checkpoint
 from selma_plugins.shapes.train.clock import Clock, rate, say
 from selma_plugins.shapes.train.latents import load_shards
-from selma_plugins.shapes.train.vae import OBJECT_WEIGHT, to_tensor
+from selma_plugins.shapes.train.vae import drawn_loss, to_tensor
 
 
 @frozen
@@ -34,14 +34,6 @@ class DecoderOptions:
     noise: float = 0.25  # largest standard deviation of the noise on the latents (theirs is 1)
     shards: int = 10
     device: str = "cpu"
-
-
-def drawn_loss(images: Tensor, wanted: Tensor) -> Tensor:
-    """Absolute and squared error of pictures (n, 3, h, w), objects weighted above the background."""
-    plain = wanted.flatten(2).median(2).values[..., None, None]
-    weight = 1 + OBJECT_WEIGHT * ((wanted - plain).abs().amax(1, keepdim=True) > 0.1)
-    error = images - wanted
-    return (weight * (error.abs() + 2 * error.square())).mean()
 
 
 def noisy(latents: Tensor, largest: float) -> Tensor:

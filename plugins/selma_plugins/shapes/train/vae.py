@@ -74,12 +74,18 @@ def to_tensor(images: np.ndarray) -> torch.Tensor:
 def loss_of(vae: AutoencoderKL, images: torch.Tensor, kl_weight: float) -> torch.Tensor:
     """Mean absolute and squared error of a sampled reconstruction, plus the KL term."""
     posterior = vae.encode(images).latent_dist
-    error = vae.decode(posterior.sample()).sample - images
-    # Objects cover little of a picture: without a weight their colours are learned last.
-    drawn = (images - images.flatten(2).median(2).values[..., None, None]).abs().amax(1, True) > 0.1
-    weight = 1 + OBJECT_WEIGHT * drawn
     kl = posterior.kl().mean() / posterior.mean[0].numel()
-    loss: torch.Tensor = (weight * (error.abs() + 2 * error.square())).mean() + kl_weight * kl
+    loss: torch.Tensor = drawn_loss(vae.decode(posterior.sample()).sample, images) + kl_weight * kl
+    return loss
+
+
+def drawn_loss(images: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Absolute and squared error of pictures (n, 3, h, w), objects weighted above the background."""
+    # Objects cover little of a picture: without a weight their colours are learned last.
+    plain = wanted.flatten(2).median(2).values[..., None, None]
+    weight = 1 + OBJECT_WEIGHT * ((wanted - plain).abs().amax(1, keepdim=True) > 0.1)
+    error = images - wanted
+    loss: torch.Tensor = (weight * (error.abs() + 2 * error.square())).mean()
     return loss
 
 
