@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from operator import attrgetter
 from types import ModuleType
 from typing import Any
 
@@ -24,7 +25,7 @@ def load_factory(offer: Offer, plugin_module: ModuleType | None) -> Callable[...
     own = offer.source is not None and plugin_module is not None and where in (_stem(offer), plugin_module.__name__)
     try:
         module = plugin_module if own else importlib.import_module(where)
-        factory = getattr(module, attribute)
+        factory = attrgetter(attribute)(module)
     except Exception as error:
         raise _failure(offer, f"{offer.record.factory} cannot be imported", error) from error
     if not callable(factory):

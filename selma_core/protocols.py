@@ -217,12 +217,23 @@ class Factors:
 
 
 @attrs.frozen(kw_only=True)
+class Dense:
+    """A delta as a matrix, for methods whose result has full rank.
+
+    Attributes: delta [out, in] (convolutions flattened: in * kh * kw columns); fp32.
+    """
+
+    delta: torch.Tensor
+
+
+@attrs.frozen(kw_only=True)
 class LayerJob:
     """One layer of T experts.
 
     Attributes:
         name: module path with its component (`unet.down_blocks.0...to_q`).
-        experts: T entries, None where an expert has no such layer (a zero delta).
+        experts: T entries, None where an expert has no such layer (a zero delta). A strategy gets matrices: the driver
+            flattens convolutions to up [out, r], down [r, in * kh * kw] and restores them in the result.
         weights: T floats. expert_ids: T stable ids (fingerprints), for seeded masks. seed: the run seed.
     """
 
@@ -240,8 +251,8 @@ class MergeStrategy(Protocol):
     def weights(self, count: int, base: str) -> tuple[float, ...]:
         """The weight of each of `count` experts of the base model `base` (its id)."""
 
-    def merge_layer(self, job: LayerJob) -> Factors | None:
-        """The merged delta of one layer; None drops the layer."""
+    def merge_layer(self, job: LayerJob) -> Factors | Dense | None:
+        """The merged delta of one layer, low-rank or dense; None drops the layer."""
 
 
 # --- evaluator --------------------------------------------------------------------------------------------

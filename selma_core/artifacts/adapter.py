@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selma_core.artifacts.jsonl import write_rows
 from selma_core.artifacts.lora_keys import parse_name
-from selma_core.artifacts.lora_merge import merge_adapters
 from selma_core.artifacts.lora_reader import CONFIG_KEY, LayerReader, read_layers
-from selma_core.artifacts.tensor_file import sort_metadata
+from selma_core.artifacts.tensor_writer import TensorWriter
 from selma_core.errors import ArtifactError
-from selma_core.files import write_bytes, write_json
+from selma_core.files import write_json
 from selma_core.protocols import TrainedAdapter
 
 if TYPE_CHECKING:
@@ -60,16 +59,44 @@ def write_adapter(folder: Path, adapter: TrainedAdapter) -> None:
     Raises:
         ArtifactError: for a tensor that is not canonical, or that holds NaN or infinity; the message names it.
     """
-    from safetensors.torch import save
-
-    tensors = {name: _checked(folder / WEIGHTS, name, adapter.tensors[name]) for name in sorted(adapter.tensors)}
-    header = {"format": "pt", CONFIG_KEY: _config(tensors), "selma.manifest": _dump(adapter.metadata)}
-    write_bytes(folder / WEIGHTS, sort_metadata(save(tensors, metadata=header)))
-    write_json(folder / CARD, dict(adapter.metadata))
-    write_rows(folder / CURVE, adapter.curve)
+    with AdapterWriter(folder / WEIGHTS) as writer:
+        for name in sorted(adapter.tensors):
+            writer.add(name, adapter.tensors[name])
+        writer.finish(adapter.metadata)
+    write_side_files(folder, adapter.metadata, adapter.curve)
 
 
-def _checked(file: Path, name: str, value: torch.Tensor) -> torch.Tensor:
+def write_side_files(folder: Path, metadata: Mapping[str, Any], curve: Iterable[Mapping[str, float]] = ()) -> None:
+    """The card and the curve of an adapter folder, beside its LoRA file."""
+    write_json(folder / CARD, dict(metadata))
+    write_rows(folder / CURVE, curve)
+
+
+class AdapterWriter(TensorWriter):
+    """A LoRA file of the canonical form, written tensor by tensor; see `TensorWriter`."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._ranks: dict[str, dict[str, int]] = {}
+
+    def add(self, name: str, value: torch.Tensor) -> None:
+        """Appends a tensor in its own type.
+
+        Raises:
+            ArtifactError: its name is not canonical, or it holds NaN or infinity; the message names it.
+        """
+        _check(self.path, name, value)
+        if name.endswith(".lora_A.weight"):
+            component, path = name.removesuffix(".lora_A.weight").split(".", 1)
+            self._ranks.setdefault(component, {})[path] = value.shape[0]
+        super().add(name, value)
+
+    def finish(self, metadata: Mapping[str, Any]) -> None:
+        """Puts the file in place; its header gets the smallest LoraConfig, and `metadata` (JSON) as `selma.manifest`."""
+        super().finish({"format": "pt", CONFIG_KEY: _config(self._ranks), "selma.manifest": _dump(metadata)})
+
+
+def _check(file: Path, name: str, value: torch.Tensor) -> None:
     import torch
 
     found = parse_name(name, str(file))
@@ -77,16 +104,10 @@ def _checked(file: Path, name: str, value: torch.Tensor) -> torch.Tensor:
         raise ArtifactError(f"{file}: tensor '{name}' is not in canonical form (`{found.layer}.lora_A.weight`)")
     if not bool(torch.isfinite(value).all()):
         raise ArtifactError(f"{file}: tensor '{name}' holds NaN or infinity")
-    return value.detach().to("cpu").contiguous()
 
 
-def _config(tensors: Mapping[str, torch.Tensor]) -> str:
+def _config(ranks: Mapping[str, Mapping[str, int]]) -> str:
     """The minimal LoraConfig per component, as diffusers reads it back; one unknown field would make it refuse."""
-    ranks: dict[str, dict[str, int]] = {}
-    for name, value in tensors.items():
-        if name.endswith(".lora_A.weight"):
-            component, path = name.removesuffix(".lora_A.weight").split(".", 1)
-            ranks.setdefault(component, {})[path] = value.shape[0]
     config: dict[str, Any] = {}
     for component, of in ranks.items():
         # Ties go to the smaller rank, so that equal adapters give equal bytes.
@@ -121,7 +142,6 @@ __all__ = [
     "WEIGHTS",
     "LayerReader",
     "adapter_file",
-    "merge_adapters",
     "read_card",
     "read_layers",
     "write_adapter",

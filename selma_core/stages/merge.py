@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from selma_core.artifacts.adapter import adapter_file, merge_adapters, read_card
+from selma_core.artifacts.adapter import adapter_file, read_card, write_side_files
 from selma_core.errors import StageError
+from selma_core.merging.files import MergePlan, merge_files
 from selma_core.stages.task import Task
 
 
@@ -14,12 +15,12 @@ def run_merge(task: Task) -> None:
     if len(bases) > 1:
         listed = ", ".join(f"{base or 'unknown'} ({folder})" for base, folder in bases.items())
         raise StageError(f"the experts are for different base models: {listed}")
-    merge_adapters(
-        task.implementation,
-        [adapter_file(expert.folder) for expert in experts],
-        [expert.fingerprint for expert in experts],
-        next(iter(bases)),
-        task.context.seed,
-        task.out,
-        task.context.progress,
+    plan = MergePlan(
+        strategy=task.implementation,
+        files=[adapter_file(expert.folder) for expert in experts],
+        expert_ids=[expert.fingerprint for expert in experts],
+        base=next(iter(bases)),
+        seed=task.context.seed,
     )
+    card = merge_files(plan, adapter_file(task.out), task.context.progress)
+    write_side_files(task.out, card)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selma_core.data import ImageItem
-from selma_core.protocols import Context, Factors, LayerJob, TrainedAdapter, TrainJob
+from selma_core.protocols import Context, Dense, Factors, LayerJob, TrainedAdapter, TrainJob
 from selma_core.testing.context import FakeContext, Interrupted
 from selma_core.testing.require import require, require_json, require_protocol
 
@@ -55,12 +55,9 @@ def _check_layer(factory: Callable[[Any], Any], options: Any, experts: tuple[Fac
     same = (merged is None) == (again is None)
     if merged is not None and again is not None:
         same = torch.equal(merged.up, again.up) and torch.equal(merged.down, again.down)
-        _check_factors(merged, experts[0])
     require(same, "the same layer merged twice gave other numbers; derive masks from (seed, expert_ids, name)")
     for some in ((experts[0], None, experts[2]), (None, None, None)):
-        found = _merge(factory, options, some)
-        if found is not None:
-            _check_factors(found, experts[0])
+        _merge(factory, options, some)
 
 
 def _check_identity(factory: Callable[[Any], Any], options: Any, expert: Factors) -> None:
@@ -72,19 +69,11 @@ def _check_identity(factory: Callable[[Any], Any], options: Any, expert: Factors
     require(close, "one expert merged alone must give itself (pass identity=False if the method changes it on purpose)")
 
 
-def _check_factors(found: Any, like: Factors) -> None:
-    import torch
-
-    require(isinstance(found, Factors), f"merge_layer gave a {type(found).__name__}; give Factors or None")
-    require(found.up.dtype == torch.float32, f"factors must be float32, not {found.up.dtype}")
-    fits = found.up.shape[1] == found.down.shape[0] and _delta(found).shape == _delta(like).shape
-    shapes = f"up {tuple(found.up.shape)}, down {tuple(found.down.shape)}"
-    require(fits, f"merged factors do not fit the layer: {shapes}; up [out, r], down [r, in] (+ kernel) is wanted")
-    require(bool(torch.isfinite(_delta(found)).all()), "the merged layer holds NaN or infinity")
-
-
 def _merge(factory: Callable[[Any], Any], options: Any, experts: Sequence[Factors | None]) -> Factors | None:
-    strategy = factory(options)
+    """One layer by way of the driver, as a run merges it."""
+    from selma_core.merging.layer import merge_layer
+
+    strategy = _Typed(factory(options))
     job = LayerJob(
         name=_LAYER,
         experts=tuple(experts),
@@ -92,7 +81,38 @@ def _merge(factory: Callable[[Any], Any], options: Any, experts: Sequence[Factor
         expert_ids=tuple(f"{index:064x}" for index in range(len(experts))),
         seed=0,
     )
-    return strategy.merge_layer(job)  # type: ignore[no-any-return]
+    merged = merge_layer(strategy, job)
+    return None if merged is None else merged.factors
+
+
+class _Typed:
+    """A strategy whose answers are checked before the driver works on them."""
+
+    def __init__(self, strategy: Any) -> None:
+        self._strategy, self.options = strategy, getattr(strategy, "options", None)
+
+    def weights(self, count: int, base: str) -> tuple[float, ...]:
+        """The strategy's own."""
+        return self._strategy.weights(count, base)  # type: ignore[no-any-return]
+
+    def merge_layer(self, job: LayerJob) -> Factors | Dense | None:
+        """The strategy's answer, of the types and shapes that the protocol wants."""
+        import torch
+
+        found = self._strategy.merge_layer(job)
+        if found is None:
+            return None
+        name = type(found).__name__
+        require(isinstance(found, Factors | Dense), f"merge_layer gave a {name}; give Factors, Dense or None")
+        like = next(expert for expert in job.experts if expert is not None)
+        wanted = (like.up.shape[0], like.down.shape[1])
+        parts = (found.delta,) if isinstance(found, Dense) else (found.up, found.down)
+        require(all(part.dtype == torch.float32 for part in parts), f"deltas must be float32, not {parts[0].dtype}")
+        fits = (parts[0].shape[0], parts[-1].shape[1]) == wanted and parts[0].shape[-1] in (wanted[1], len(parts[-1]))
+        shapes = ", ".join(str(tuple(part.shape)) for part in parts)
+        require(fits, f"the merged delta does not fit {wanted}: {shapes}; up [out, r], down [r, in] is wanted")
+        require(all(bool(torch.isfinite(part).all()) for part in parts), "the merged layer holds NaN or infinity")
+        return found  # type: ignore[no-any-return]
 
 
 def _factors(shape: tuple[int, ...], rank: int, seed: int) -> Factors:

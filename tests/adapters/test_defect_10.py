@@ -8,18 +8,17 @@ from typing import Any
 import pytest
 import torch
 from selma_plugins.merging.linear import Linear
-from selma_plugins.merging.options import LinearOptions
 
-from selma_core.artifacts.adapter import adapter_file, merge_adapters, read_card, read_layers, write_adapter
+from selma_core.artifacts.adapter import adapter_file, read_layers, write_adapter
 from selma_core.errors import ArtifactError
+from selma_core.merging.files import MergePlan, merge_files
+from selma_core.merging.options import MergeOptions
 
 
-def _merged(folders: list[Path], out: Path) -> Path:
-    out.mkdir()
+def _merged(folders: list[Path], out: Path) -> dict[str, Any]:
     files = [adapter_file(folder) for folder in folders]
     ids = [f"fingerprint-{place}" for place in range(len(files))]
-    merge_adapters(Linear(LinearOptions()), files, ids, "tiny", 0, out, lambda done, total: None)
-    return out
+    return merge_files(MergePlan(strategy=Linear(MergeOptions()), files=files, expert_ids=ids, base="tiny"), out)
 
 
 def test_defect_10_two_experts_in_folders_of_one_name(make: Any, tmp_path: Path) -> None:
@@ -29,13 +28,14 @@ def test_defect_10_two_experts_in_folders_of_one_name(make: Any, tmp_path: Path)
     for folder, adapter in zip(folders, adapters, strict=True):
         folder.mkdir(parents=True)
         write_adapter(folder, adapter)
-    out = _merged([Path(f"{folders[0]}/"), folders[1]], tmp_path / "out")
+    out = tmp_path / "out.safetensors"
+    card = _merged([Path(f"{folders[0]}/"), folders[1]], out)
     reader = read_layers(out)
     for layer in reader.names():
         factors = reader.factors(layer)
         wanted = sum(0.5 * a.tensors[f"{layer}.lora_B.weight"] @ a.tensors[f"{layer}.lora_A.weight"] for a in adapters)
         torch.testing.assert_close(factors.up @ factors.down, wanted)
-    assert read_card(out)["parents"] == ["fingerprint-0", "fingerprint-1"]
+    assert card["parents"] == ["fingerprint-0", "fingerprint-1"]
 
 
 def test_defect_10_a_missing_adapter_is_named(tmp_path: Path) -> None:

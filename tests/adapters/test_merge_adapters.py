@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from selma_core.artifacts.adapter import adapter_file, merge_adapters, read_card, read_layers, write_adapter
+from selma_core.artifacts.adapter import adapter_file, read_layers, write_adapter
 from selma_core.errors import ArtifactError, UserError
+from selma_core.merging.files import MergePlan, merge_files
 from selma_core.protocols import Factors, LayerJob, TrainedAdapter
 
 
@@ -41,15 +42,12 @@ def test_layers_come_one_by_one_sorted_with_none_for_missing(tmp_path: Path) -> 
     first = _write(tmp_path / "a", {**_layer("unet.b"), **_layer("unet.a")})
     second = _write(tmp_path / "b", _layer("unet.a"))
     strategy, steps = Recorder(), []
-    (tmp_path / "out").mkdir()
-    merge_adapters(
-        strategy, [first, second], ["x", "y"], "tiny", 7, tmp_path / "out", lambda d, t: steps.append((d, t))
-    )
+    plan = MergePlan(strategy=strategy, files=[first, second], expert_ids=["x", "y"], base="tiny", seed=7)
+    card = merge_files(plan, tmp_path / "out.safetensors", lambda d, t: steps.append((d, t)))
     assert [job.name for job in strategy.jobs] == ["unet.a", "unet.b"]
     assert strategy.jobs[1].experts[1] is None
     assert all(job.expert_ids == ("x", "y") and job.seed == 7 and job.weights == (0.5, 0.5) for job in strategy.jobs)
     assert steps == [(0, 2), (1, 2), (2, 2)]
-    card = read_card(tmp_path / "out")
     # The first expert against half of the first plus nothing: twice the norm.
     assert card["norm_ratio"]["unet.b"] == pytest.approx(2.0)
     assert card["base"] == "tiny"
@@ -58,18 +56,21 @@ def test_layers_come_one_by_one_sorted_with_none_for_missing(tmp_path: Path) -> 
 def test_experts_of_different_models_are_refused(tmp_path: Path) -> None:
     files = [_write(tmp_path / "a", _layer("unet.a")), _write(tmp_path / "b", _layer("unet.a", into=7))]
     with pytest.raises(ArtifactError, match=r"unet\.a.*different models"):
-        merge_adapters(Recorder(), files, ["x", "y"], "tiny", 0, tmp_path, lambda d, t: None)
+        merge_files(
+            MergePlan(strategy=Recorder(), files=files, expert_ids=["x", "y"], base="tiny"), tmp_path / "o.safetensors"
+        )
+    assert not list(tmp_path.glob("*.safetensors*"))
 
 
 def test_nothing_to_merge(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="at least one"):
-        merge_adapters(Recorder(), [], [], "tiny", 0, tmp_path, lambda d, t: None)
+        merge_files(MergePlan(strategy=Recorder(), files=[], expert_ids=[], base="tiny"), tmp_path / "o.safetensors")
 
 
 def test_fp16_experts_are_merged_in_fp32(tmp_path: Path) -> None:
     tensors = {name: value.half() for name, value in _layer("unet.a").items()}
     save_file(tensors, tmp_path / "half.safetensors")
-    (tmp_path / "out").mkdir()
-    merge_adapters(Recorder(), [tmp_path / "half.safetensors"], ["x"], "t", 0, tmp_path / "out", lambda d, t: None)
-    factors = read_layers(tmp_path / "out").factors("unet.a")
+    files = [tmp_path / "half.safetensors"]
+    merge_files(MergePlan(strategy=Recorder(), files=files, expert_ids=["x"], base="t"), tmp_path / "o.safetensors")
+    factors = read_layers(tmp_path / "o.safetensors").factors("unet.a")
     assert torch.equal(factors.up, tensors["unet.a.lora_B.weight"].float())

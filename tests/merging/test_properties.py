@@ -6,17 +6,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from selma_plugins.merging.linear import Linear
-from selma_plugins.merging.options import LinearOptions, ParamMeanOptions, ReleasedOptions
+from selma_plugins.merging.options import ReleasedOptions
 from selma_plugins.merging.param_mean import ParamMean
 from selma_plugins.merging.released import Released
 
+from selma_core.merging.layer import merge_layer
+from selma_core.merging.options import MergeOptions
 from selma_core.protocols import Factors, LayerJob, MergeStrategy
 
 OUT, INTO = 6, 5
 ALL: dict[str, MergeStrategy] = {
-    "linear": Linear(LinearOptions()),
-    "linear, rank": Linear(LinearOptions(rank=OUT * INTO)),
-    "param_mean": ParamMean(ParamMeanOptions()),
+    "linear": Linear(MergeOptions()),
+    "linear, rank": Linear(MergeOptions(rank=OUT * INTO)),
+    "param_mean": ParamMean(MergeOptions()),
 }
 DELTA = {name: each for name, each in ALL.items() if name != "param_mean"}
 few = settings(max_examples=25, deadline=None)
@@ -37,8 +39,8 @@ def dense(factors: Factors | None) -> torch.Tensor:
 def merge(strategy: MergeStrategy, experts: list[Factors | None], weights: list[float] | None = None) -> torch.Tensor:
     used = tuple(weights) if weights is not None else strategy.weights(len(experts), "base")
     ids = tuple(map(str, range(len(experts))))
-    merged = strategy.merge_layer(LayerJob(name="l", experts=tuple(experts), weights=used, expert_ids=ids, seed=0))
-    return dense(merged)
+    merged = merge_layer(strategy, LayerJob(name="l", experts=tuple(experts), weights=used, expert_ids=ids, seed=0))
+    return dense(None if merged is None else merged.factors)
 
 
 def close(a: torch.Tensor, b: torch.Tensor) -> bool:
@@ -130,7 +132,7 @@ def test_8_a_missing_layer_is_a_zero_delta(seed: int, sizes: list[int], place: i
 
 def test_8_no_expert_has_the_layer() -> None:
     job = LayerJob(name="l", experts=(None, None), weights=(0.5, 0.5), expert_ids=("a", "b"), seed=0)
-    assert all(strategy.merge_layer(job) is None for strategy in ALL.values())
+    assert all(merge_layer(strategy, job) is None for strategy in ALL.values())
 
 
 def test_param_mean_equals_linear_where_all_a_are_equal() -> None:
@@ -164,12 +166,12 @@ def test_truncation_is_the_best_of_its_rank(seed: int, rank: int) -> None:
     experts: list[Factors | None] = [expert(seed + i, 2) for i in range(3)]
     full = merge(ALL["linear"], experts)
     job = LayerJob(name="l", experts=tuple(experts), weights=(1 / 3,) * 3, expert_ids=tuple("abc"), seed=0)
-    cut = Linear(LinearOptions(rank=rank)).merge_layer(job)
+    cut = merge_layer(Linear(MergeOptions(rank=rank)), job)
     assert cut is not None
-    assert cut.down.shape[0] <= rank
+    assert cut.factors.down.shape[0] <= rank
     u, s, v = torch.linalg.svd(full)
     best = u[:, :rank] * s[:rank] @ v[:rank]
-    assert float((dense(cut) - full).norm()) <= float((best - full).norm()) + 1e-4 * float(full.norm())
+    assert float((dense(cut.factors) - full).norm()) <= float((best - full).norm()) + 1e-4 * float(full.norm())
 
 
 def test_convolutions_keep_their_shape() -> None:
@@ -180,9 +182,10 @@ def test_convolutions_keep_their_shape() -> None:
     )
     job = LayerJob(name="l", experts=experts, weights=(0.5, 0.25, 0.25), expert_ids=("a", "b", "c"), seed=0)
     wanted = sum(w * e.up.flatten(1) @ e.down.flatten(1) for w, e in zip(job.weights, experts, strict=True))
-    for options in (LinearOptions(), LinearOptions(rank=5)):
-        merged = Linear(options).merge_layer(job)
-        assert merged is not None
+    for options in (MergeOptions(), MergeOptions(rank=5)):
+        found = merge_layer(Linear(options), job)
+        assert found is not None
+        merged = found.factors
         assert merged.up.shape[2:] == (1, 1)
         assert merged.down.shape[1:] == (3, 3, 3)
         if options.rank is None:
@@ -191,15 +194,16 @@ def test_convolutions_keep_their_shape() -> None:
 
 def test_scale_multiplies_the_sum() -> None:
     experts: list[Factors | None] = [expert(1), expert(2)]
-    half = Linear(LinearOptions(scale=0.5))
+    half = Linear(MergeOptions(scale=0.5))
     assert close(merge(half, experts), 0.5 * merge(ALL["linear"], experts))
 
 
 def test_zero_experts_give_no_nan() -> None:
     zero = Factors(up=torch.zeros(OUT, 3), down=torch.zeros(3, INTO))
     job = LayerJob(name="l", experts=(zero, zero), weights=(0.5, 0.5), expert_ids=("a", "b"), seed=0)
-    cut = Linear(LinearOptions(rank=2)).merge_layer(job)
-    assert torch.equal(dense(cut), torch.zeros(OUT, INTO))
+    cut = merge_layer(Linear(MergeOptions(rank=2)), job)
+    assert cut is not None
+    assert torch.equal(dense(cut.factors), torch.zeros(OUT, INTO))
 
 
 def test_released_is_linear_with_its_weights() -> None:

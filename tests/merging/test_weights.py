@@ -5,16 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 from selma_plugins.merging.linear import Linear
-from selma_plugins.merging.options import LinearOptions, ParamMeanOptions, ReleasedOptions
+from selma_plugins.merging.options import ReleasedOptions
 from selma_plugins.merging.param_mean import ParamMean
 from selma_plugins.merging.released import Released
 
 from selma_core.errors import UserError
+from selma_core.merging.options import MergeOptions
 from selma_core.protocols import Factors, LayerJob
 
 
 def test_defect_02_the_weights_are_one_over_the_number_of_experts() -> None:
-    for strategy in (Linear(LinearOptions()), ParamMean(ParamMeanOptions())):
+    for strategy in (Linear(MergeOptions()), ParamMean(MergeOptions())):
         for count in (1, 2, 5, 7):
             weights = strategy.weights(count, "CompVis/stable-diffusion-v1-4")
             assert weights == (1 / count,) * count
@@ -23,7 +24,7 @@ def test_defect_02_the_weights_are_one_over_the_number_of_experts() -> None:
 
 def test_defect_02_equal_experts_merge_to_one_of_them() -> None:
     one = Factors(up=torch.randn(6, 3), down=torch.randn(3, 4))
-    linear = Linear(LinearOptions())
+    linear = Linear(MergeOptions())
     weights = linear.weights(5, "any")
     job = LayerJob(name="l", experts=(one,) * 5, weights=weights, expert_ids=tuple("abcde"), seed=0)
     merged = linear.merge_layer(job)
@@ -47,11 +48,11 @@ def test_defect_02_released_weights_add_up_to_five_over_the_length(base: str, le
 
 def test_wrong_number_of_weights_is_one_line() -> None:
     with pytest.raises(UserError, match="2 given for 3 experts"):
-        Linear(LinearOptions(weights=[0.5, 0.5])).weights(3, "any")
+        Linear(MergeOptions(weights=[0.5, 0.5])).weights(3, "any")
 
 
 def test_given_weights_are_used_as_they_are() -> None:
-    assert Linear(LinearOptions(weights=[0.7, -0.1])).weights(2, "any") == (0.7, -0.1)
+    assert Linear(MergeOptions(weights=[0.7, -0.1])).weights(2, "any") == (0.7, -0.1)
 
 
 def test_released_without_an_id_says_what_it_needs() -> None:

@@ -19,6 +19,7 @@ PUBLIC = {
     "files",
     "hookspecs",
     "kinds",
+    "merging",
     "options",
     "protocols",
     "records",

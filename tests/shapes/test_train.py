@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from selma_plugins.shapes.scene import COLORS, SHAPES, Object, Scene
 from selma_plugins.shapes.train import checkpoint
 from selma_plugins.shapes.train.clock import Clock, rate, say
 from selma_plugins.shapes.train.denoiser import DenoiserOptions, Levels, Run, build, scheduler
+from selma_plugins.shapes.train.layout import LayoutReader, layouts
 from selma_plugins.shapes.train.team import Team
 
 
@@ -94,6 +96,34 @@ def test_a_run_resumes_and_a_further_leg_has_its_own_budget(tmp_path: Path) -> N
     assert again.clock.spent >= 50
     assert all(torch.equal(a, b) for a, b in zip(again.model.parameters(), first.model.parameters(), strict=True))
     assert Run(DenoiserOptions(work=tmp_path, name="tiny", channels=(16, 32, 32), leg=1)).clock.spent == 0.0
+
+
+def test_a_layout_says_what_is_at_each_place() -> None:
+    ring = Object("ring", "cyan", "small", cx=10, cy=50)
+    [(shapes, colors)] = layouts([Scene((ring,), "black")])
+    there = shapes == SHAPES.index("ring")
+    assert there.nonzero().tolist() == [[y, x] for y in range(11, 14) for x in range(1, 4)]
+    assert (colors[there] == COLORS.index("cyan")).all()
+    assert (shapes[~there] == len(SHAPES)).all()
+    assert (colors[~there] == len(COLORS)).all()
+
+
+def test_the_lesson_in_layout_reaches_the_denoiser_and_falls() -> None:
+    torch.manual_seed(0)
+    unet = build((16, 32, 32))
+    reader = LayoutReader(unet)
+    wanted = layouts([Scene((Object("star", "red", "large", 20, 30),), "white")] * 2)
+    optimizer = torch.optim.AdamW([*unet.parameters(), *reader.parameters()], lr=3e-3)
+    noisy, states, losses = torch.randn(2, 4, 16, 16), torch.randn(2, 48, 128), []
+    for _ in range(15):
+        unet(noisy, torch.tensor([500, 900]), states)
+        loss = reader(wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert unet.mid_block.resnets[0].conv1.weight.grad.abs().sum() > 0
+    assert losses[-1] < 0.5 * losses[0]
 
 
 def test_a_team_of_one_changes_nothing() -> None:

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import torch
 
+from selma_core.merging.algebra import present
+from selma_core.merging.options import MergeOptions
+from selma_core.merging.strategy import Strategy
 from selma_core.protocols import Factors, LayerJob
-from selma_plugins.merging.options import ParamMeanOptions
-from selma_plugins.merging.weights import given_or_mean
 
 
-class ParamMean:
-    """`selma_core.protocols.MergeStrategy`; equals `linear` only where all A_i (or all B_i) are equal."""
-
-    def __init__(self, options: ParamMeanOptions) -> None:
-        self._options = options
-
-    def weights(self, count: int, base: str) -> tuple[float, ...]:
-        """1/T each, or the option's."""
-        del base
-        return given_or_mean(self._options.weights, count)
+class ParamMean(Strategy[MergeOptions]):
+    """Equals `linear` only where all A_i (or all B_i) are equal."""
 
     def merge_layer(self, job: LayerJob) -> Factors | None:
         """A lower rank is padded with zeros; a layer that an expert lacks counts as zero factors."""
-        terms = [(w, part) for w, part in zip(job.weights, job.experts, strict=True) if part is not None]
+        terms = present(job)
         if not terms:
             return None
         rank = max(part.down.shape[0] for _, part in terms)

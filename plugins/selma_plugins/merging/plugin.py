@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from selma_core import hookimpl
+from selma_core.merging.options import MergeOptions
 from selma_core.records import MergeStrategyRecord
-from selma_plugins.merging.options import LinearOptions, ParamMeanOptions, ReleasedOptions
+from selma_plugins.merging.options import ReleasedOptions
 
 
 @hookimpl
@@ -16,14 +17,14 @@ def selma_merge_strategies() -> Iterator[MergeStrategyRecord]:
         name="linear",
         summary="weighted mean of the deltas B A, exact (SELMA's merge; task arithmetic)",
         factory="selma_plugins.merging.linear:Linear",
-        options=LinearOptions,
+        options=MergeOptions,
         reference="arXiv 2403.06952, section 3.4; arXiv 2212.04089",
     )
     yield MergeStrategyRecord(
         name="param_mean",
         summary="weighted mean of A and of B apart; with cross terms between experts",
         factory="selma_plugins.merging.param_mean:ParamMean",
-        options=ParamMeanOptions,
+        options=MergeOptions,
         reference="arXiv 2307.13269 (LoraHub's composition)",
     )
     yield MergeStrategyRecord(

@@ -8,17 +8,14 @@ CompVis/stable-diffusion-v1-4, 1/30 for stabilityai/stable-diffusion-2, 1/40 for
 from __future__ import annotations
 
 from selma_core.errors import UserError
-from selma_core.protocols import Factors, LayerJob
 from selma_plugins.merging.linear import Linear
-from selma_plugins.merging.options import LinearOptions, ReleasedOptions
+from selma_plugins.merging.options import ReleasedOptions
 
 
-class Released:
-    """`selma_core.protocols.MergeStrategy`; does not keep the scale of equal experts, on purpose."""
+class Released(Linear):
+    """Does not keep the scale of equal experts, on purpose."""
 
-    def __init__(self, options: ReleasedOptions) -> None:
-        self._model_id = options.model_id
-        self._linear = Linear(LinearOptions())
+    options: ReleasedOptions
 
     def weights(self, count: int, base: str) -> tuple[float, ...]:
         """1 / len(id) each.
@@ -26,11 +23,7 @@ class Released:
         Raises:
             UserError: when no id is known.
         """
-        model_id = self._model_id or base
+        model_id = self.options.model_id or base
         if not model_id:
             raise UserError("selma_released needs 'model_id': the experts do not say which base model they are for")
         return (1.0 / len(model_id),) * count
-
-    def merge_layer(self, job: LayerJob) -> Factors | None:
-        """As `linear`."""
-        return self._linear.merge_layer(job)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from attrs import frozen
 from diffusers import DDIMScheduler, UNet2DConditionModel
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from selma_plugins.shapes.captions import training_caption
@@ -22,6 +22,7 @@ from selma_plugins.shapes.spec import groups_of
 from selma_plugins.shapes.train import checkpoint
 from selma_plugins.shapes.train.clock import Clock, rate, say
 from selma_plugins.shapes.train.latents import load_shards
+from selma_plugins.shapes.train.layout import LayoutReader, layouts
 from selma_plugins.shapes.train.team import Team
 from selma_plugins.shapes.train.text import WIDTH, encode
 from selma_plugins.shapes.train.vae import LATENT_CHANNELS
@@ -49,6 +50,7 @@ class DenoiserOptions:
     early: float = 0.0  # share of samples at times of much noise, where the layout is decided
     power: float = 1.0  # of the weights that even out the losses over the noise levels
     pairs: float = 0.0  # share of samples taken from scenes of two single objects
+    layout: float = 0.2  # weight of the second lesson, see `layout`
     drop: float = 0.1  # captions left out, for guidance
     shards: int = 10
     average: float = 0.999
@@ -96,8 +98,10 @@ class Run:
         self.model = build(options.channels).to(options.device)
         self.ema = build(options.channels).to(options.device).requires_grad_(False)
         self.ema.load_state_dict(self.model.state_dict())
+        self.reader = LayoutReader(self.model).to(options.device)
+        self.trained = nn.ModuleList([self.model, self.reader])
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=options.peak, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+            self.trained.parameters(), lr=options.peak, betas=(0.9, 0.99), weight_decay=0.01, fused=True
         )
         self.clock, self.step = Clock(options.minutes, options.steps), 0
         self.file = options.work / f"{options.name}.safetensors"
@@ -112,6 +116,7 @@ class Run:
         if saved:
             self.model.load_state_dict(saved["model"])
             self.ema.load_state_dict(saved["ema"])
+            self.reader.load_state_dict(saved["reader"])
             self.optimizer.load_state_dict(saved["optimizer"])
             self.step = saved["step"]
             # A further leg begins with a budget and a learning rate of its own.
@@ -121,7 +126,7 @@ class Run:
 
     def save(self) -> None:
         """Write a checkpoint."""
-        state = {name: getattr(self, name).state_dict() for name in ("model", "ema", "optimizer")}
+        state = {name: getattr(self, name).state_dict() for name in ("model", "ema", "reader", "optimizer")}
         place = {"step": self.step, "seconds": self.clock.seconds, "leg": self.options.leg}
         checkpoint.save(self.file, {**state, **place})
 
@@ -144,7 +149,7 @@ class Data:
         self.encoder = encoder.to(options.device).eval()
         self.rng = Random(seed)
         self.scenes: list[Scene] = []
-        self.latents = torch.empty(0)
+        self.latents = self.layouts = torch.empty(0)
         self.two: list[int] = []
         self.reload()
 
@@ -152,11 +157,12 @@ class Data:
         """Read the shards that exist by now."""
         if len(self.scenes) < self.options.shards * 4096:
             self.scenes, self.latents = load_shards(self.options.work, self.options.shards)
+            self.layouts = layouts(self.scenes)
             self.two = [i for i, s in enumerate(self.scenes) if len(s.objects) == len(groups_of(s)) == 2]
 
     @torch.no_grad()
-    def batch(self, strength: float) -> tuple[Tensor, Tensor]:
-        """Latents (b, 4, 16, 16) and text states (b, 48, 128)."""
+    def batch(self, strength: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Latents (b, 4, 16, 16), text states (b, 48, 128) and layouts (b, 2, 16, 16)."""
         o = self.options
         picks = [
             self.rng.choice(self.two) if self.rng.random() < o.pairs else self.rng.randrange(len(self.scenes))
@@ -166,7 +172,7 @@ class Data:
             "" if self.rng.random() < o.drop else training_caption(self.scenes[i], self.rng, strength)[1] for i in picks
         ]
         states = self.encoder(encode(self.tokenizer, texts).to(o.device))[0]
-        return self.latents[picks].float().to(o.device), states
+        return self.latents[picks].float().to(o.device), states, self.layouts[picks].to(o.device)
 
 
 class Levels:
@@ -223,18 +229,22 @@ def train(options: DenoiserOptions, encoder: CLIPTextModel, tokenizer: CLIPToken
         strength = options.clean if progress < options.phase else options.noisy
         for group in run.optimizer.param_groups:
             group["lr"] = rate(progress, options.peak, warm=0.02, hold=options.hold)
-        loss, plain = v_loss(forward, *data.batch(strength), alphas, levels, options.early)
+        latents, states, wanted = data.batch(strength)
+        loss, plain = v_loss(forward, latents, states, alphas, levels, options.early)
+        told = run.reader(wanted)
+        loss = loss + options.layout * told
         run.optimizer.zero_grad()
         torch.autograd.backward(loss)
-        progress = team.share(run.model, options.batch, run.clock.progress(run.step + 1))
-        torch.nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
+        progress = team.share(run.trained, options.batch, run.clock.progress(run.step + 1))
+        torch.nn.utils.clip_grad_norm_(run.trained.parameters(), 1.0)
         run.optimizer.step()
         run.step += 1
         run.follow()
-        losses.append(plain)
+        losses.append((plain, told.item()))
         if run.step % 100 == 0 and team.rank == 0:
+            plain, told = torch.tensor(losses).mean(0).tolist()
             say(log, f"{options.name} step {run.step} seconds {run.clock.seconds:.0f} "
-                f"loss {sum(losses) / len(losses):.4f} strength {strength} "
+                f"loss {plain:.4f} layout {told:.4f} strength {strength} "
                 f"scenes {len(data.scenes)}")  # fmt: skip
             losses = []
             data.reload()

@@ -1,0 +1,123 @@
+"""Merging LoRA files layer by layer: no base model, and never more than one layer of all experts at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from selma_core.artifacts.adapter import AdapterWriter
+from selma_core.artifacts.lora_reader import LayerReader, read_layers
+from selma_core.errors import ArtifactError, UserError
+from selma_core.merging.layer import MergedLayer, merge_layer
+from selma_core.protocols import Factors, LayerJob, MergeStrategy
+
+if TYPE_CHECKING:
+    import torch
+
+
+@attrs.frozen(kw_only=True)
+class MergePlan:
+    """What a merge of files is made of.
+
+    Attributes:
+        strategy: how. files: the experts' LoRA files. expert_ids: one stable id each, for seeded masks.
+        base: id of the model that all experts are for. seed: the run seed. dtype: of the tensors written.
+        record: further fields of the card (the strategy's name, its options).
+    """
+
+    strategy: MergeStrategy
+    files: Sequence[Path]
+    expert_ids: Sequence[str]
+    base: str
+    seed: int = 0
+    dtype: str = "float32"
+    record: dict[str, Any] = attrs.field(factory=dict)
+
+
+def merge_files(
+    plan: MergePlan, out: Path, progress: Callable[[int, int], None] = lambda done, total: None
+) -> dict[str, Any]:
+    """Merges LoRA files into one of the canonical form.
+
+    Args:
+        out: the safetensors file to write.
+        progress: called with (layers done, layers in all).
+
+    Returns:
+        The adapter's card: base, parents, weights, norm ratio and retained energy per layer, what `record` holds.
+
+    Raises:
+        ArtifactError: for a broken file, or experts of one layer whose shapes differ.
+        UserError: when there is nothing to merge, or the weights do not fit the experts.
+    """
+    weights = _weights(plan)
+    readers = [read_layers(file) for file in plan.files]
+    present = [set(reader.names()) for reader in readers]
+    layers = sorted(set().union(*present))
+    merged: dict[str, MergedLayer] = {}
+    with AdapterWriter(out) as writer:
+        for done, layer in enumerate(layers):
+            progress(done, len(layers))
+            experts = tuple(r.factors(layer) if layer in has else None for r, has in zip(readers, present, strict=True))
+            _same_shape(layer, experts, readers)
+            job = LayerJob(
+                name=layer, experts=experts, weights=weights, expert_ids=tuple(plan.expert_ids), seed=plan.seed
+            )
+            found = merge_layer(plan.strategy, job)
+            if found is not None:
+                _add(writer, layer, found.factors, plan.dtype)
+                merged[layer] = attrs.evolve(found, factors=_NOTHING)
+        card = _card(plan, weights, merged)
+        writer.finish(card)
+    progress(len(layers), len(layers))
+    return card
+
+
+# Stands in for factors that are written already: only the figures of a layer are kept.
+_NOTHING: Any = None
+
+
+def _weights(plan: MergePlan) -> tuple[float, ...]:
+    count = len(plan.files)
+    if not count or count != len(plan.expert_ids):
+        raise UserError(f"merge: {count} adapters and {len(plan.expert_ids)} ids; it needs at least one of each")
+    weights = tuple(plan.strategy.weights(count, plan.base))
+    if len(weights) != count or not all(map(math.isfinite, weights)):
+        raise UserError(f"merge: weights {list(weights)} for {count} experts; give one finite weight each")
+    return weights
+
+
+def _add(writer: AdapterWriter, layer: str, factors: Factors, dtype: str) -> None:
+    import torch
+
+    kind: torch.dtype = getattr(torch, dtype)
+    writer.add(f"{layer}.lora_A.weight", factors.down.to(kind))
+    writer.add(f"{layer}.lora_B.weight", factors.up.to(kind))
+
+
+def _card(plan: MergePlan, weights: Sequence[float], merged: dict[str, MergedLayer]) -> dict[str, Any]:
+    return {
+        "base": plan.base,
+        "parents": list(plan.expert_ids),
+        "weights": list(weights),
+        **plan.record,
+        "layers": len(merged),
+        "norm_ratio": {layer: found.norm_ratio for layer, found in merged.items()},
+        "retained": {layer: found.retained for layer, found in merged.items()},
+    }
+
+
+def _same_shape(layer: str, experts: Sequence[Factors | None], readers: Sequence[LayerReader]) -> None:
+    seen: dict[tuple[int, ...], Path] = {}
+    for expert, reader in zip(experts, readers, strict=True):
+        if expert is not None:
+            seen.setdefault((expert.up.shape[0], *expert.down.shape[1:]), reader.file)
+    if len(seen) > 1:
+        (first, one), (second, other) = list(seen.items())[:2]
+        raise ArtifactError(
+            f"layer '{layer}' is {list(first)} in {one} and {list(second)} in {other}: experts of different models"
+        )
