@@ -92,7 +92,7 @@ class AdapterWriter(TensorWriter):
         super().add(name, value)
 
     def finish(self, metadata: Mapping[str, Any]) -> None:
-        """Puts the file in place; its header gets the smallest LoraConfig, and `metadata` (JSON) as `selma.manifest`."""
+        """Puts the file in place; the header gets the smallest LoraConfig and `metadata` as `selma.manifest`."""
         super().finish({"format": "pt", CONFIG_KEY: _config(self._ranks), "selma.manifest": _dump(metadata)})
 
 
