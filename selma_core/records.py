@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 _NAME = re.compile(r"^[a-z][a-z0-9_]*$")
-_FACTORY = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+_FACTORY = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")
 
 
 @attrs.frozen

@@ -1,0 +1,100 @@
+"""Merging LoRA files outside of any recipe: files and a strategy with its options -> one LoRA file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from selma_core.artifacts.lora_reader import read_layers
+from selma_core.config import bind_options
+from selma_core.config.canonical import expanded_options
+from selma_core.errors import UserError
+from selma_core.files import make_folder, sha256_file
+from selma_core.generate import adapter_path
+from selma_core.merging.files import MergePlan, merge_files
+
+if TYPE_CHECKING:
+    from selma_core.catalog import Catalog
+    from selma_core.registry import Registry
+
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+def merge_lora_files(
+    files: Sequence[Path],
+    strategy: str,
+    options: Mapping[str, Any],
+    out: Path,
+    *,
+    catalog: Catalog,
+    registry: Registry,
+    base: str | None = None,
+    seed: int = 0,
+    dtype: str = "float32",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Merges LoRA files without loading any base model, one layer at a time.
+
+    Args:
+        files: LoRA files or adapter folders. strategy: name of a merge strategy. options: as a recipe writes them.
+        out: the safetensors file to write, of the canonical form.
+        base: id of the base model; None = what the files say. seed: of random masks. dtype: of the tensors written.
+
+    Returns:
+        What the file's header says of the merge: base, parents by sha256, strategy, options, weights, ratios per layer.
+
+    Raises:
+        UserError: unknown strategy, wrong option, missing file, files that name different base models.
+    """
+    if dtype not in DTYPES:
+        raise UserError(f"dtype must be one of {', '.join(DTYPES)}, not '{dtype}'")
+    if out.suffix != ".safetensors":
+        raise UserError(f"{out}: a LoRA file is written as .safetensors; type: --out {out.with_suffix('.safetensors')}")
+    offer = catalog.find("merge_strategy", strategy)
+    origins = {f"options.{name}": "the command line" for name in options}
+    bound = bind_options(offer, options, path="options", origins=origins, catalog=catalog, registry=registry)
+    paths = [adapter_path(file) for file in files]
+    ids = [sha256_file(path) for path in paths]
+    make_folder(out.parent)
+    plan = MergePlan(
+        strategy=catalog.build(offer, bound),
+        files=paths,
+        expert_ids=ids,
+        base=_base(paths) if base is None else base,
+        seed=seed,
+        dtype=dtype,
+        record={
+            "strategy": offer.qualified,
+            "options": expanded_options(offer, bound, catalog=catalog, registry=registry),
+            "parent_files": [path.name for path in paths],
+            "seed": seed,
+        },
+    )
+    return merge_files(plan, out, progress)
+
+
+def _base(files: Sequence[Path]) -> str:
+    """The base model that the files name, "" if none does.
+
+    Raises:
+        UserError: when two files name different ones.
+    """
+    named: dict[str, Path] = {}
+    for file in files:
+        found = _manifest(read_layers(file).metadata).get("base")
+        if isinstance(found, str) and found:
+            named.setdefault(found, file)
+    if len(named) > 1:
+        listed = ", ".join(f"{base} ({file})" for base, file in named.items())
+        raise UserError(f"the files are for different base models: {listed}; if that is wrong, say --base ID")
+    return next(iter(named), "")
+
+
+def _manifest(metadata: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        found = json.loads(metadata.get("selma.manifest", "{}"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
