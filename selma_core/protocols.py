@@ -255,6 +255,37 @@ class MergeStrategy(Protocol):
         """The merged delta of one layer, low-rank or dense; None drops the layer."""
 
 
+@attrs.frozen(kw_only=True)
+class FitJob:
+    """What a search for merge weights gets.
+
+    Attributes: files = the experts' LoRA files; expert_ids = one stable id each; base = id of their base model.
+    """
+
+    context: Context
+    files: tuple[Path, ...]
+    expert_ids: tuple[str, ...]
+    base: str
+
+
+@attrs.frozen(kw_only=True)
+class Fitted:
+    """Attributes: weights = one per expert; trace = rows `{"step", "value", ...}` of the search, in order;
+    record = JSON for the adapter card."""
+
+    weights: tuple[float, ...]
+    trace: tuple[Mapping[str, float], ...] = ()
+    record: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@runtime_checkable
+class WeightFitter(Protocol):
+    """A merge strategy that finds its weights itself; the stage calls `fit` once, before the layers."""
+
+    def fit(self, job: FitJob) -> Fitted:
+        """Weights for `merge_layer`. Goes on in `job.context.workdir` after a kill."""
+
+
 # --- evaluator --------------------------------------------------------------------------------------------
 
 

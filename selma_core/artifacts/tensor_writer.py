@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from selma_core.files import writing
 
@@ -35,7 +35,7 @@ class TensorWriter:
         with writing(path):
             self._file = self._body.open("wb")
 
-    def __enter__(self) -> TensorWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -26,6 +26,7 @@ class MergePlan:
     Attributes:
         strategy: how. files: the experts' LoRA files. expert_ids: one stable id each, for seeded masks.
         base: id of the model that all experts are for. seed: the run seed. dtype: of the tensors written.
+        weights: those of a search; None = the strategy's own.
         record: further fields of the card (the strategy's name, its options).
     """
 
@@ -35,6 +36,7 @@ class MergePlan:
     base: str
     seed: int = 0
     dtype: str = "float32"
+    weights: Sequence[float] | None = None
     record: dict[str, Any] = attrs.field(factory=dict)
 
 
@@ -85,7 +87,7 @@ def _weights(plan: MergePlan) -> tuple[float, ...]:
     count = len(plan.files)
     if not count or count != len(plan.expert_ids):
         raise UserError(f"merge: {count} adapters and {len(plan.expert_ids)} ids; it needs at least one of each")
-    weights = tuple(plan.strategy.weights(count, plan.base))
+    weights = tuple(plan.strategy.weights(count, plan.base) if plan.weights is None else plan.weights)
     if len(weights) != count or not all(map(math.isfinite, weights)):
         raise UserError(f"merge: weights {list(weights)} for {count} experts; give one finite weight each")
     return weights

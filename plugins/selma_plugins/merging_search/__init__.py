@@ -1,0 +1,1 @@
+"""Merge weights found by a search on held-out prompts."""
