@@ -6,10 +6,17 @@ from selma_core.merging.algebra import concatenate, present
 from selma_core.merging.options import MergeOptions
 from selma_core.merging.strategy import Strategy
 from selma_core.protocols import Factors, LayerJob
+from selma_plugins.merging.claims import EXACT
 
 
 class Linear(Strategy[MergeOptions]):
-    """Exact by concatenation along the rank: the merged rank is the sum of the ranks."""
+    """Exact by concatenation along the rank: the merged rank is the sum of the ranks.
+
+    Claims: permutation, gauge_invariance, missing_layers, determinism, identity, idempotence, weight_linearity,
+    homogeneity, oddness, equals_linear, independence, expectation, optimality.
+    """
+
+    claims: frozenset[str] = EXACT
 
     def merge_layer(self, job: LayerJob) -> Factors | None:
         """A layer that an expert lacks counts as a zero delta: the other weights stay as they are."""

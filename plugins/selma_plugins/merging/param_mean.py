@@ -8,10 +8,18 @@ from selma_core.merging.algebra import present
 from selma_core.merging.options import MergeOptions
 from selma_core.merging.strategy import Strategy
 from selma_core.protocols import Factors, LayerJob
+from selma_plugins.merging.claims import CONTRACT, GAUGE_INVARIANCE, INDEPENDENCE, USUAL
 
 
 class ParamMean(Strategy[MergeOptions]):
-    """Equals `linear` only where all A_i (or all B_i) are equal."""
+    """Equals `linear` only where all A_i (or all B_i) are equal.
+
+    Claims: permutation, missing_layers, determinism, identity, idempotence, independence.
+    Not weight_linearity: twice the weights are four times the delta. Not gauge_invariance: B_i A_i does not say what
+    B_i and A_i are.
+    """
+
+    claims = (USUAL | CONTRACT | {INDEPENDENCE}) - {GAUGE_INVARIANCE}
 
     def merge_layer(self, job: LayerJob) -> Factors | None:
         """A lower rank is padded with zeros; a layer that an expert lacks counts as zero factors."""

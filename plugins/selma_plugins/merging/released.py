@@ -8,14 +8,20 @@ CompVis/stable-diffusion-v1-4, 1/30 for stabilityai/stable-diffusion-2, 1/40 for
 from __future__ import annotations
 
 from selma_core.errors import UserError
+from selma_plugins.merging.claims import CONTRACT
 from selma_plugins.merging.linear import Linear
 from selma_plugins.merging.options import ReleasedOptions
 
 
 class Released(Linear):
-    """Does not keep the scale of equal experts, on purpose."""
+    """Does not keep the scale of equal experts, on purpose.
+
+    Claims: permutation, gauge_invariance, missing_layers, determinism, weight_linearity, homogeneity, oddness,
+    equals_linear, independence, expectation, optimality.
+    """
 
     options: ReleasedOptions
+    claims = Linear.claims - CONTRACT
 
     def weights(self, count: int, base: str) -> tuple[float, ...]:
         """1 / len(id) each.

@@ -1,0 +1,105 @@
+"""`svd`: the best delta of rank k, from the factors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from selma_core.merging.algebra import concatenate, matrix, present
+from selma_core.merging.strategy import Strategy
+from selma_core.protocols import Factors, LayerJob
+from selma_core.seeds import derive_seed
+from selma_plugins.merging.cache import stack_of
+from selma_plugins.merging.claims import CONTRACT, HOMOGENEITY, ODDNESS, OPTIMALITY, USUAL
+from selma_plugins.merging.options import SvdOptions
+from selma_plugins.merging.spectra import Spectrum, gram, thin
+
+OVERSAMPLE, POWER = 16, 2
+
+
+class Svd(Strategy[SvdOptions]):
+    """D_k = U_k S_k V_k of D = sum w_i D_i (Eckart-Young); B = U_k sqrt(S_k), A = sqrt(S_k) V_k.
+
+    k by one of the rules of kohya's resize_lora: `fixed` (null: the experts' largest rank), `sv_ratio`,
+    `sv_cumulative`, `sv_fro`; for a share e of the energy |D|^2, `sv_fro` with k = sqrt(e). k = 0 is the zero delta.
+    Fewer columns where D has a lower rank. Routes, R = sum r_i:
+
+    - qr: QR of [B_1 ... B_T] and [A_1' ... A_T'], then the small core. No m x n matrix. `auto` where R < min(m, n).
+    - thin: the SVD routine on D. `auto` for a square D otherwise.
+    - gram: eigenvectors of D D' (or D' D) in float64. `auto` for an oblong D otherwise.
+    - randomized: range finder with 2 power iterations and 16 further columns (arXiv 0909.4061, algorithm 4.4).
+
+    Claims: permutation, gauge_invariance, missing_layers, determinism, identity, idempotence, homogeneity, oddness,
+    optimality. Identity and idempotence where k reaches the expert's rank.
+    """
+
+    claims = USUAL | CONTRACT | {HOMOGENEITY, ODDNESS, OPTIMALITY}
+
+    def merge_layer(self, job: LayerJob) -> Factors | None:
+        """Rank k, balanced."""
+        terms = present(job)
+        if not terms:
+            return None
+        found = self._decomposed(terms, job)
+        return found.balanced(self._cut(found.s, [part for _, part in terms]))
+
+    def _decomposed(self, terms: Sequence[tuple[float, Factors]], job: LayerJob) -> Spectrum:
+        parts = [part for _, part in terms]
+        rows, columns, total = parts[0].up.shape[0], parts[0].down.shape[1], sum(part.up.shape[1] for part in parts)
+        route = self.options.route
+        if route == "randomized":
+            size = self._fixed(parts) + OVERSAMPLE
+            if size < min(rows, columns, total):
+                seed = derive_seed("merge", job.seed, "svd", job.name, rows, columns)
+                return sketched(concatenate(terms), size, torch.Generator().manual_seed(seed))
+        if route == "qr" or (route in ("auto", "randomized") and total < min(rows, columns)):
+            stack = stack_of(parts, self.options.cache_mb * 2**20)
+            inside = gram(stack.core([weight for weight, _ in terms]))
+            return Spectrum(stack.left.lift(inside.u), inside.s, stack.right.lift(inside.sv.T).T)
+        square: Callable[[torch.Tensor], Spectrum] = thin if rows == columns else gram
+        chosen = {"thin": thin, "gram": gram}.get(route, square)
+        return chosen(matrix(concatenate(terms)))
+
+    def _fixed(self, parts: Sequence[Factors]) -> int:
+        if self.options.k is None:
+            return max(part.up.shape[1] for part in parts)
+        return int(self.options.k)
+
+    def _cut(self, s: torch.Tensor, parts: Sequence[Factors]) -> int:
+        if self.options.by == "fixed" or self.options.k is None:
+            return self._fixed(parts)
+        return rank_by(self.options.by, self.options.k, s)
+
+
+def rank_by(rule: str, k: float, s: torch.Tensor) -> int:
+    """The rank that a rule of kohya's resize_lora gives for falling singular values; at least 1.
+
+    `sv_ratio`: those with S_0/S_j < k. `sv_cumulative`: as few as have a share k of sum S. `sv_fro`: as few as have a
+    share k of sqrt(sum S^2).
+    """
+    if rule == "sv_ratio":
+        return max(1, int((s > s[0] / k).sum()))
+    share, target = (s.double(), k) if rule == "sv_cumulative" else (s.double().square(), k * k)
+    reached = share.cumsum(0) / share.sum().clamp_(min=torch.finfo(torch.float64).tiny)
+    return min(int((reached < target - 1e-12).sum()) + 1, len(s))
+
+
+def sketched(part: Factors, size: int, stream: torch.Generator) -> Spectrum:
+    """The leading `size` directions, about: the error of a cut is a percent above the best one's."""
+    low = part.up.shape[1] < min(part.up.shape[0], part.down.shape[1])
+    chain = [part.up, part.down] if low else [matrix(part)]
+    test = torch.randn(chain[-1].shape[1], size, generator=stream).to(part.down)
+    found = torch.linalg.qr(_through(chain, test)).Q
+    back = [link.T for link in reversed(chain)]
+    for _ in range(POWER):
+        found = torch.linalg.qr(_through(back, found)).Q
+        found = torch.linalg.qr(_through(chain, found)).Q
+    small = gram(_through(back, found).T)
+    return Spectrum(found @ small.u, small.s, small.sv)
+
+
+def _through(chain: Sequence[torch.Tensor], vectors: torch.Tensor) -> torch.Tensor:
+    for link in reversed(chain):
+        vectors = link @ vectors
+    return vectors
