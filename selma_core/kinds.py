@@ -61,7 +61,7 @@ KINDS: tuple[Kind[records.Record], ...] = (
         protocol=protocols.ImageGenerator,
         stage=True,
         artifact="images",
-        ports=(("prompts*", "prompts"), ("adapter?", "adapter")),
+        ports=(("prompts*", "prompts"), ("adapter?", "adapter"), ("adapters*?", "adapter")),
     ),
     Kind(
         name="selector",

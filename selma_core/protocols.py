@@ -132,11 +132,13 @@ class TextEncoder(Protocol):
 
 @attrs.frozen(kw_only=True)
 class ImageJob:
-    """Attributes: requests = those not drawn yet; adapter = a LoRA file of the canonical form, or None."""
+    """Attributes: requests = those not drawn yet; adapter = a LoRA file of the canonical form, or None;
+    adapters = several of them, to be applied side by side, unmerged (port `adapters`; then `adapter` is None)."""
 
     context: Context
     requests: tuple[ImageRequest, ...]
     adapter: Path | None = None
+    adapters: tuple[Path, ...] = ()
 
 
 @runtime_checkable

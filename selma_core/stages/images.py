@@ -35,7 +35,10 @@ def run_images(task: Task) -> None:
     drawn = _still_valid(record, task.out, by_name)
     left = tuple(request for request in requests if request.file_name not in drawn)
     if left:
-        job = ImageJob(context=task.context, requests=left, adapter=task.adapter())
+        one, several = task.adapter(), task.adapters()
+        if one is not None and several:
+            raise StageError("both 'adapter' and 'adapters' are given; take one of the two ports")
+        job = ImageJob(context=task.context, requests=left, adapter=one, adapters=several)
         with _Writer(task.out, record, drawn) as writer:
             _draw(task, job, writer, len(requests))
     missing = [request.file_name for request in requests if request.file_name not in drawn]

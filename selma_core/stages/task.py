@@ -82,3 +82,9 @@ class Task:
 
         folders = self.folders("adapter")
         return adapter_file(folders[0]) if folders else None
+
+    def adapters(self) -> tuple[Path, ...]:
+        """The adapter files at the port `adapters`."""
+        from selma_core.artifacts.adapter import adapter_file
+
+        return tuple(map(adapter_file, self.folders("adapters")))

@@ -50,13 +50,17 @@ def draw(models: Callable[[str], Path], tmp_path: Path) -> Callable[..., dict[st
     from selma_plugins.images.options import DiffusersOptions
 
     def run(
-        asked: Sequence[ImageRequest], family: str = "sd", adapter: Path | None = None, **options: Any
+        asked: Sequence[ImageRequest],
+        family: str = "sd",
+        adapter: Path | None = None,
+        adapters: tuple[Path, ...] = (),
+        **options: Any,
     ) -> dict[str, bytes]:
         settings = {"steps": 2, "lanes": 3, "height": 16, "width": 16, "model": str(models(family)), **options}
         if family == "pixart":
             settings["call_options"] = {"use_resolution_binning": False}
         generator = DiffusersGenerator(DiffusersOptions(**settings))
-        job = ImageJob(context=TinyContext(tmp_path), requests=tuple(asked), adapter=adapter)
+        job = ImageJob(context=TinyContext(tmp_path), requests=tuple(asked), adapter=adapter, adapters=adapters)
         return {request.file_name: png_bytes(image) for request, image in generator.images(job)}
 
     return run

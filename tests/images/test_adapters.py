@@ -12,18 +12,21 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from selma_plugins.merging.linear import Linear
 
 from selma_core.artifacts.adapter import adapter_file, write_adapter
-from selma_core.errors import ArtifactError
+from selma_core.errors import ArtifactError, UserError
+from selma_core.merging.files import MergePlan, merge_files
+from selma_core.merging.options import MergeOptions
 from selma_core.protocols import TrainedAdapter
 from tests.tiny_stage import requests
 
 ENDS = ("to_q", "to_k", "to_v", "to_out.0")
 
 
-def _adapter(folder: Path, pipeline: Any, component: str = "unet", gain: float = 0.3) -> Path:
+def _adapter(folder: Path, pipeline: Any, component: str = "unet", gain: float = 0.3, seed: int = 3) -> Path:
     denoiser = getattr(pipeline, component)
-    stream = torch.Generator().manual_seed(3)
+    stream = torch.Generator().manual_seed(seed)
     tensors = {}
     for path, module in denoiser.named_modules():
         if path.endswith(ENDS):
@@ -51,6 +54,23 @@ def test_fused_equals_unfused(draw: Any, plain: Any, tmp_path: Path, family: str
     for name in base:
         assert np.abs(_pixels(fused[name]) - _pixels(base[name])).max() > 3
         assert np.abs(_pixels(fused[name]) - _pixels(unfused[name])).max() <= 1
+
+
+def test_experts_served_unmerged_draw_what_their_linear_merge_draws(draw: Any, plain: Any, tmp_path: Path) -> None:
+    experts = tuple(_adapter(tmp_path / f"e{seed}", plain("sd"), seed=seed) for seed in (3, 4))
+    strategy = Linear(MergeOptions(weights=[0.8, 0.3]))
+    merged = tmp_path / "merged.safetensors"
+    merge_files(MergePlan(strategy=strategy, files=experts, expert_ids=("a", "b"), base="tiny"), merged)
+    asked = requests(2)
+    base, one = draw(asked), draw(asked, adapter=merged)
+    several = draw(asked, adapters=experts, adapter_weights=[0.8, 0.3])
+    for name in base:
+        assert np.abs(_pixels(one[name]) - _pixels(base[name])).max() > 3
+        assert np.abs(_pixels(one[name]) - _pixels(several[name])).max() <= 1
+    mean, halves = draw(asked, adapters=experts), draw(asked, adapters=experts, adapter_weights=[0.5, 0.5])
+    assert mean == halves
+    with pytest.raises(UserError, match="3 given for 2 adapters"):
+        draw(asked, adapters=experts, adapter_weights=[1.0, 1.0, 1.0])
 
 
 def test_after_the_block_the_base_is_back_bit_for_bit(plain: Any, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,27 @@ def adapted(pipeline: Any, adapter: Path | None, *, scale: float = 1.0, fused: b
             yield
         finally:
             pipeline.unload_lora_weights()
+
+
+@contextmanager
+def served(pipeline: Any, adapters: Sequence[Path], weights: Sequence[float]) -> Iterator[None]:
+    """The pipeline with several adapters side by side as PEFT layers, none of them merged: W0 x + sum w_i B_i A_i x.
+
+    The reference for merges: `linear` with the same weights computes the same function.
+
+    Raises:
+        ArtifactError: when an adapter has layers that this model lacks, or of other shapes.
+    """
+    for adapter in adapters:
+        check_fits(pipeline, adapter)
+    names = [f"selma{place}" for place in range(len(adapters))]
+    try:
+        for name, adapter in zip(names, adapters, strict=True):
+            pipeline.load_lora_weights(adapter.parent, weight_name=adapter.name, adapter_name=name)
+        pipeline.set_adapters(names, list(weights))
+        yield
+    finally:
+        pipeline.unload_lora_weights()
 
 
 @torch.no_grad()

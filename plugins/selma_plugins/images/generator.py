@@ -9,14 +9,16 @@ between batch sizes up to rounding only.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from selma_core.data import ImageRequest
+from selma_core.errors import UserError
 from selma_core.protocols import Context, ImageJob
 from selma_plugins.diffusion.embeddings import EmbeddingCache, warn_cut
-from selma_plugins.diffusion.fuse import adapted
+from selma_plugins.diffusion.fuse import adapted, served
 from selma_plugins.diffusion.loading import (
     denoiser_name,
     load_pipeline,
@@ -56,12 +58,18 @@ class DiffusersGenerator:
         warn_cut(pipeline, [request.prompt.text for request in job.requests], context.warn)
         cache = EmbeddingCache(context.component("text_encoder", options.text_encoder), pipeline)
         width = options.lanes if context.device == "cpu" else options.batch_size
-        fused = options.adapter_mode == "fused"
-        with adapted(pipeline, job.adapter, scale=options.adapter_scale, fused=fused):
+        with self._adapted(pipeline, job):
             for start in range(0, len(job.requests), width):
                 group = job.requests[start : start + width]
                 for request, image in zip(group, self._draw(pipeline, cache, group, width), strict=False):
                     yield request, image.convert("RGB")
+
+    def _adapted(self, pipeline: Any, job: ImageJob) -> AbstractContextManager[None]:
+        options = self._options
+        if job.adapters:
+            weights = adapter_weights(options, len(job.adapters))
+            return served(pipeline, job.adapters, [options.adapter_scale * w for w in weights])
+        return adapted(pipeline, job.adapter, scale=options.adapter_scale, fused=options.adapter_mode == "fused")
 
     def _draw(self, pipeline: Any, cache: EmbeddingCache, group: Sequence[ImageRequest], width: int) -> list[Image]:
         lanes = [*group, *[group[-1]] * (width - len(group))]
@@ -71,6 +79,18 @@ class DiffusersGenerator:
         with torch.inference_mode():
             drawn: list[Image] = pipeline(**arguments, generator=seeds, output_type="pil").images
         return drawn
+
+
+def adapter_weights(options: DiffusersOptions, count: int) -> list[float]:
+    """The weight of each adapter that is served unmerged.
+
+    Raises:
+        UserError: when their number is not that of the adapters.
+    """
+    given = options.adapter_weights
+    if given is not None and len(given) != count:
+        raise UserError(f"adapter_weights: {len(given)} given for {count} adapters; give one each, or null for 1/T")
+    return [1.0 / count] * count if given is None else list(given)
 
 
 def prepare(options: DiffusersOptions, context: Context) -> Any:

@@ -38,6 +38,9 @@ class DiffusersOptions:
         "fused", help="fused into the weights, or unfused as PEFT layers"
     )
     adapter_scale: float = option(1.0, help="factor on the adapter's delta")
+    adapter_weights: list[float] | None = option(
+        None, help="one per adapter at the port `adapters`, served side by side, unmerged; null = 1/T each"
+    )
     text_encoder: Slot = component("text_encoder", Slot("clip"), help="who embeds the prompts")
     call_options: dict[str, Any] = option({}, help="further arguments of the pipeline's call (eta, guidance_rescale)")
     lanes: int = option(8, help="images the network sees at once on a CPU, always exactly so many", check=positive)
