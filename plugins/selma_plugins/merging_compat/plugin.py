@@ -19,7 +19,7 @@ PEFT = "huggingface/peft 0.21.2 tuners/lora/model.py add_weighted_adapter"
 KOHYA = "kohya-ss/sd-scripts networks/"
 
 # name, what the tool calls it, factory in `peft`, options
-_PEFT_MODES = (
+_PEFT_MODES: tuple[tuple[str, str, str, type[MergeOptions]], ...] = (
     ("peft_linear", "linear: A and B added apart, T times too large", "linear", PeftOptions),
     ("peft_ties", "ties on A and on B apart", "ties_factors", PeftTiesOptions),
     ("peft_dare", "dare_linear or dare_ties on A and on B apart", "dare_factors", PeftDareOptions),
@@ -31,7 +31,7 @@ _PEFT_MODES = (
 )
 
 # name, summary, factory in `kohya`, options, script
-_KOHYA_MODES = (
+_KOHYA_MODES: tuple[tuple[str, str, str, type[MergeOptions], str], ...] = (
     ("kohya_add", "weights act squared, with cross terms", "KohyaAdd", MergeOptions, "merge_lora.py"),
     ("kohya_concat", "weights act squared, expert i at r_i / R", "KohyaConcat", MergeOptions, "merge_lora.py --concat"),
     ("kohya_svd", "the sum of deltas, cut and clamped", "KohyaSvd", KohyaSvdOptions, "svd_merge_lora.py"),
