@@ -22,19 +22,22 @@ BESIDE = 3
 
 
 class Trimmed:
-    """The trimmed deltas x_i of a layer, as often as they are asked for."""
+    """The trimmed deltas x_i of a layer, as often as they are asked for.
 
-    def __init__(self, parts: Sequence[Factors], streams: Sequence[Callable[[], torch.Generator]], trim: Trim | None):
-        self._parts, self._streams, self._trim = parts, streams, trim
+    `parts` stand for the job's experts: themselves, or their coordinates in a basis. Masks come from the streams of
+    the experts, so they do not depend on the basis' size. `here` are the indices of those that have the layer.
+    """
+
+    def __init__(self, job: LayerJob, parts: Sequence[Factors | None], trim: Trim | None) -> None:
+        self._job, self._trim = job, trim
+        self._parts = {index: part for index, part in enumerate(parts) if part is not None}
+        self.here = tuple(self._parts)
         self._bounds: dict[int, Bounds] = {}
         self._scratch = self.zeros() if trim else None
 
-    def __len__(self) -> int:
-        return len(self._parts)
-
     def zeros(self) -> torch.Tensor:
         """A buffer [m, n]."""
-        first = self._parts[0]
+        first = self._parts[self.here[0]]
         return first.up.new_zeros(first.up.shape[0], first.down.shape[1])
 
     def write(self, index: int, buffer: torch.Tensor) -> torch.Tensor:
@@ -44,7 +47,7 @@ class Trimmed:
         if self._trim is not None and self._scratch is not None:
             if index not in self._bounds:
                 self._bounds[index] = self._trim.find(buffer, self._scratch)
-            self._trim.cut(buffer, self._scratch, self._bounds[index], self._streams[index]())
+            self._trim.cut(buffer, self._scratch, self._bounds[index], stream(self._job, index))
         return buffer
 
     def no_more_trims(self) -> None:
@@ -55,8 +58,8 @@ class Trimmed:
 def weighted_sum(source: Trimmed, weights: Sequence[float]) -> torch.Tensor:
     """sum w_i x_i [m, n], in three buffers."""
     total, buffer = source.zeros(), source.zeros()
-    for index, weight in enumerate(weights):
-        total.add_(source.write(index, buffer), alpha=weight)
+    for index in source.here:
+        total.add_(source.write(index, buffer), alpha=weights[index])
     return total
 
 
@@ -67,21 +70,28 @@ def ties(source: Trimmed, weights: Sequence[float], rule: Rule, max_bytes: int) 
     """
     spoken = rule.coefficients(weights)
     votes = source.zeros()
-    keep = (len(source) + BESIDE) * votes.numel() * votes.element_size() <= max_bytes
-    buffers = [source.zeros() for _ in range(len(source) if keep else 1)]
-    for index, voice in enumerate(spoken.voices):
-        x = source.write(index, buffers[index if keep else 0])
-        votes.add_(x.sign() if rule.frequency else x, alpha=voice)
+    keep = (len(source.here) + BESIDE) * votes.numel() * votes.element_size() <= max_bytes
+    kept: dict[int, torch.Tensor] = {}
+    buffer = source.zeros() if not keep else votes
+    for index in source.here:
+        x = source.write(index, source.zeros() if keep else buffer)
+        votes.add_(x.sign() if rule.frequency else x, alpha=spoken.voices[index])
+        if keep:
+            kept[index] = x
     if keep:
         source.no_more_trims()
     signs = majority(votes, rule.even)
-    return _agreeing(signs, spoken, lambda index: buffers[index] if keep else source.write(index, buffers[0]))
+    again = kept.pop if keep else lambda index: source.write(index, buffer)
+    return _agreeing(signs, spoken, source.here, again)
 
 
-def _agreeing(signs: torch.Tensor, spoken: Coefficients, x: Callable[[int], torch.Tensor]) -> torch.Tensor:
+def _agreeing(
+    signs: torch.Tensor, spoken: Coefficients, here: Sequence[int], x: Callable[[int], torch.Tensor]
+) -> torch.Tensor:
     """sum parts_i x_i / sum shares_i over the i with sign(voice_i x_i) = sign; 0/0 = 0. Overwrites the x_i."""
     total, divisor = torch.zeros_like(signs), torch.zeros_like(signs)
-    for index, (voice, part, share) in enumerate(zip(spoken.voices, spoken.parts, spoken.shares, strict=True)):
+    for index in here:
+        voice, part, share = spoken.voices[index], spoken.parts[index], spoken.shares[index]
         if voice == 0:
             continue
         side = 1.0 if voice > 0 else -1.0
@@ -115,14 +125,8 @@ class Elementwise(Strategy[DensityOptions]):
 def merge_parts(
     job: LayerJob, parts: Sequence[Factors | None], trim: Trim | None, rule: Rule | None, max_bytes: int
 ) -> torch.Tensor | None:
-    """The merged delta of `parts`, which stand for the job's experts: themselves, or their coordinates in a basis.
-
-    Masks come from the streams of the job's experts, so they do not depend on the basis' size.
-    """
-    here = [index for index, part in enumerate(parts) if part is not None]
-    if not here:
+    """The merged delta of `parts`, one for each of the job's experts; None where no expert has the layer."""
+    if all(part is None for part in parts):
         return None
-    streams = [lambda index=index: stream(job, index) for index in here]
-    source = Trimmed([part for part in parts if part is not None], streams, trim)
-    weights = [job.weights[index] for index in here]
-    return weighted_sum(source, weights) if rule is None else ties(source, weights, rule, max_bytes)
+    source = Trimmed(job, parts, trim)
+    return weighted_sum(source, job.weights) if rule is None else ties(source, job.weights, rule, max_bytes)
