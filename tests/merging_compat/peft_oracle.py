@@ -62,7 +62,7 @@ class Oracle:
     def ours(self, strategy: MergeStrategy, weights: Sequence[float]) -> dict[str, torch.Tensor]:
         """The deltas of a strategy's merge."""
         found = {job.name: merge_layer(strategy, job) for job in self.jobs(weights)}
-        return {layer: dense(merged and merged.factors) for layer, merged in found.items()}
+        return {layer: dense(merged.factors if merged else None) for layer, merged in found.items()}
 
 
 def name_of(shape: tuple[int, int]) -> str:

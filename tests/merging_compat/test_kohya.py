@@ -39,7 +39,7 @@ def build(case: dict[str, Any]) -> MergeStrategy:
     blocks = case["block_weights"]
     if case["mode"] == "kohya_svd":
         return KohyaSvd(KohyaSvdOptions(rank=case["rank"], block_weights=blocks))
-    return {"kohya_add": KohyaAdd, "kohya_concat": KohyaConcat}[case["mode"]](MergeOptions(block_weights=blocks))
+    return (KohyaAdd if case["mode"] == "kohya_add" else KohyaConcat)(MergeOptions(block_weights=blocks))
 
 
 @pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: case["mode"])
@@ -89,7 +89,7 @@ def test_concat_of_two_equal_experts(ratio: float, share: float) -> None:
 
 
 @pytest.mark.parametrize("mode", [KohyaAdd, KohyaConcat])
-def test_a_ratio_acts_squared_and_keeps_its_sign(mode: type[KohyaAdd]) -> None:
+def test_a_ratio_acts_squared_and_keeps_its_sign(mode: type[KohyaAdd | KohyaConcat]) -> None:
     one = expert(0, 2)
     for ratio in (0.5, -0.5):
         wanted = ratio * abs(ratio) * (one.up.double() @ one.down.double())
@@ -97,7 +97,7 @@ def test_a_ratio_acts_squared_and_keeps_its_sign(mode: type[KohyaAdd]) -> None:
 
 
 @pytest.mark.parametrize("mode", [KohyaAdd, KohyaConcat])
-def test_a_block_weight_acts_squared_and_loses_its_sign(mode: type[KohyaAdd]) -> None:
+def test_a_block_weight_acts_squared_and_loses_its_sign(mode: type[KohyaAdd | KohyaConcat]) -> None:
     one = expert(0, 2)
     for ratio in (0.5, -0.5):
         for block in (0.6, -0.6):

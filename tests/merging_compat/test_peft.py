@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from selma_plugins.merging_compat import peft
+from selma_plugins.merging_compat import peft, peft_svd
 from selma_plugins.merging_compat.kohya import KohyaSvd
 from selma_plugins.merging_compat.options import (
     KohyaSvdOptions,
@@ -27,32 +27,32 @@ TOLERANCE = 1e-5
 
 # PEFT's combination_type, its arguments, the mode
 ON_FACTORS: tuple[tuple[str, dict[str, Any], MergeStrategy], ...] = (
-    ("linear", {}, peft.linear(PeftOptions())),
-    ("magnitude_prune", {"density": 0.3}, peft.prune_factors(PeftMagnitudeOptions(density=0.3))),
-    ("ties", {"density": 0.5}, peft.ties_factors(PeftTiesOptions(density=0.5))),
-    ("ties", {"density": 1.0}, peft.ties_factors(PeftTiesOptions())),
+    ("linear", {}, peft.PeftLinear(PeftOptions())),
+    ("magnitude_prune", {"density": 0.3}, peft.PeftMagnitude(PeftMagnitudeOptions(density=0.3))),
+    ("ties", {"density": 0.5}, peft.PeftTies(PeftTiesOptions(density=0.5))),
+    ("ties", {"density": 1.0}, peft.PeftTies(PeftTiesOptions())),
     (
         "ties",
         {"density": 0.5, "majority_sign_method": "frequency"},
-        peft.ties_factors(PeftTiesOptions(density=0.5, vote="frequency")),
+        peft.PeftTies(PeftTiesOptions(density=0.5, vote="frequency")),
     ),
 )
 ON_DELTAS: tuple[tuple[str, dict[str, Any], MergeStrategy], ...] = (
-    ("svd", {}, peft.svd(PeftOptions())),
-    ("svd", {"svd_rank": 7}, peft.svd(PeftOptions(rank=7))),
-    ("magnitude_prune_svd", {"density": 0.3}, peft.prune_deltas(PeftMagnitudeOptions(density=0.3))),
-    ("ties_svd", {"density": 0.4}, peft.ties_deltas(PeftTiesOptions(density=0.4))),
+    ("svd", {}, peft_svd.PeftSvd(PeftOptions())),
+    ("svd", {"svd_rank": 7}, peft_svd.PeftSvd(PeftOptions(rank=7))),
+    ("magnitude_prune_svd", {"density": 0.3}, peft_svd.PeftMagnitudeSvd(PeftMagnitudeOptions(density=0.3))),
+    ("ties_svd", {"density": 0.4}, peft_svd.PeftTiesSvd(PeftTiesOptions(density=0.4))),
     (
         "ties_svd",
         {"density": 0.4, "majority_sign_method": "frequency"},
-        peft.ties_deltas(PeftTiesOptions(density=0.4, vote="frequency")),
+        peft_svd.PeftTiesSvd(PeftTiesOptions(density=0.4, vote="frequency")),
     ),
 )
 DARE: tuple[tuple[str, dict[str, Any], MergeStrategy], ...] = (
-    ("dare_linear", {"density": 0.4}, peft.dare_factors(PeftDareOptions(density=0.4))),
-    ("dare_ties", {"density": 0.4}, peft.dare_factors(PeftDareOptions(density=0.4, inner="ties"))),
-    ("dare_linear_svd", {"density": 0.4}, peft.dare_deltas(PeftDareOptions(density=0.4))),
-    ("dare_ties_svd", {"density": 0.4}, peft.dare_deltas(PeftDareOptions(density=0.4, inner="ties"))),
+    ("dare_linear", {"density": 0.4}, peft.PeftDare(PeftDareOptions(density=0.4))),
+    ("dare_ties", {"density": 0.4}, peft.PeftDare(PeftDareOptions(density=0.4, inner="ties"))),
+    ("dare_linear_svd", {"density": 0.4}, peft_svd.PeftDareSvd(PeftDareOptions(density=0.4))),
+    ("dare_ties_svd", {"density": 0.4}, peft_svd.PeftDareSvd(PeftDareOptions(density=0.4, inner="ties"))),
 )
 ALL = ON_FACTORS + ON_DELTAS + DARE
 
@@ -81,7 +81,7 @@ def test_modes_on_deltas_agree(kind: str, arguments: dict[str, Any], mode: Merge
 
 def test_svd_agrees_for_unequal_ranks_and_alphas() -> None:
     experts = Oracle(SMALL, [{"r": 2, "lora_alpha": 4}, {"r": 4, "lora_alpha": 4}, {"r": 3, "lora_alpha": 1}])
-    mode = peft.svd(PeftOptions())
+    mode = peft_svd.PeftSvd(PeftOptions())
     assert difference(experts.ours(mode, WEIGHTS), experts.merged("svd", WEIGHTS)) < TOLERANCE
 
 
@@ -116,9 +116,12 @@ def replay(experts: Oracle, density: float, dense: bool) -> Iterator[torch.Tenso
     for job in experts.jobs(WEIGHTS):
         streams = [stream(job, i) for i in range(len(job.experts))]
         parts = [part for part in job.experts if part is not None]
-        shapes = [[(part.up.shape[0], part.down.shape[1]) for part in parts]]
+        shapes = [[(len(part.up), part.down.shape[1]) for part in parts]]
         if not dense:
-            shapes = [[tuple(part.down.shape) for part in parts], [tuple(part.up.shape) for part in parts]]
+            shapes = [
+                [(len(part.down), part.down.shape[1]) for part in parts],
+                [(len(part.up), part.up.shape[1]) for part in parts],
+            ]
         for side in shapes:
             for shape, source in zip(side, streams, strict=True):
                 masks.append(torch.bernoulli(torch.full(shape, density), generator=source))
@@ -138,7 +141,7 @@ def test_dare_does_not_touch_the_global_stream() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "make"),
-    [("linear", peft.linear), ("svd", peft.svd)],
+    [("linear", peft.PeftLinear), ("svd", peft_svd.PeftSvd)],
 )
 def test_rslora_comes_out_too_large_by_the_root_of_the_rank(
     kind: str, make: Callable[[PeftOptions], MergeStrategy]
@@ -175,5 +178,5 @@ def test_unequal_ranks_are_refused_as_in_peft(kind: str, arguments: dict[str, An
 def test_linear_differs_where_experts_have_different_scales() -> None:
     """What the docstring says: the raw alpha is needed there, and factors do not have it."""
     experts = Oracle(SMALL[:1], [{"r": 4, "lora_alpha": 4}, {"r": 4, "lora_alpha": 16}])
-    mode = peft.linear(PeftOptions())
+    mode = peft.PeftLinear(PeftOptions())
     assert difference(experts.ours(mode, (0.5, 0.5)), experts.merged("linear", (0.5, 0.5))) > 0.1

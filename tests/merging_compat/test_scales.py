@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from selma_plugins.merging.param_mean import ParamMean
-from selma_plugins.merging_compat import peft
+from selma_plugins.merging_compat import peft, peft_svd
 from selma_plugins.merging_compat.kohya import KohyaAdd, KohyaConcat, KohyaSvd
 from selma_plugins.merging_compat.options import (
     KohyaSvdOptions,
@@ -32,14 +32,14 @@ from selma_core.testing import check_merge_strategy
 
 OUT, INTO, RANK = 12, 10, 3
 MODES: dict[str, MergeStrategy] = {
-    "peft_linear": peft.linear(PeftOptions()),
-    "peft_dare": peft.dare_factors(PeftDareOptions()),
-    "peft_magnitude": peft.prune_factors(PeftMagnitudeOptions()),
-    "peft_ties": peft.ties_factors(PeftTiesOptions()),
-    "peft_svd": peft.svd(PeftOptions()),
-    "peft_ties_svd": peft.ties_deltas(PeftTiesOptions()),
-    "peft_dare_linear_svd": peft.dare_deltas(PeftDareOptions()),
-    "peft_magnitude_svd": peft.prune_deltas(PeftMagnitudeOptions()),
+    "peft_linear": peft.PeftLinear(PeftOptions()),
+    "peft_dare": peft.PeftDare(PeftDareOptions()),
+    "peft_magnitude": peft.PeftMagnitude(PeftMagnitudeOptions()),
+    "peft_ties": peft.PeftTies(PeftTiesOptions()),
+    "peft_svd": peft_svd.PeftSvd(PeftOptions()),
+    "peft_ties_svd": peft_svd.PeftTiesSvd(PeftTiesOptions()),
+    "peft_dare_linear_svd": peft_svd.PeftDareSvd(PeftDareOptions()),
+    "peft_magnitude_svd": peft_svd.PeftMagnitudeSvd(PeftMagnitudeOptions()),
     "kohya_add": KohyaAdd(MergeOptions()),
     "kohya_concat": KohyaConcat(MergeOptions()),
     "kohya_svd": KohyaSvd(KohyaSvdOptions(clamp=None)),

@@ -30,11 +30,26 @@ from selma_core.merging.blocks import block_factors
 from selma_core.merging.options import MergeOptions
 from selma_core.merging.strategy import Strategy
 from selma_core.protocols import Factors, LayerJob
+from selma_plugins.merging.claims import (
+    DETERMINISM,
+    GAUGE_INVARIANCE,
+    IDEMPOTENCE,
+    IDENTITY,
+    INDEPENDENCE,
+    MISSING_LAYERS,
+    ODDNESS,
+    PERMUTATION,
+)
 from selma_plugins.merging_compat.options import KohyaSvdOptions
 
 
 class KohyaAdd(Strategy[MergeOptions]):
-    """`merge_lora.py` and `sdxl_merge_lora.py`."""
+    """`merge_lora.py` and `sdxl_merge_lora.py`.
+
+    Claims: identity, idempotence, permutation, oddness, determinism. Idempotence for weights above 0.
+    """
+
+    claims = frozenset({IDENTITY, IDEMPOTENCE, PERMUTATION, ODDNESS, DETERMINISM})
 
     def merge_layer(self, job: LayerJob) -> Factors | None:
         """B [m, r] and A [r, n]; a layer that an expert lacks is not counted.
@@ -56,7 +71,13 @@ class KohyaAdd(Strategy[MergeOptions]):
 
 
 class KohyaConcat(Strategy[MergeOptions]):
-    """The same scripts with `--concat`."""
+    """The same scripts with `--concat`.
+
+    Claims: identity, permutation, gauge_invariance, oddness, determinism. A zero expert is not as good as none: it
+    has a share of R.
+    """
+
+    claims = frozenset({IDENTITY, PERMUTATION, GAUGE_INVARIANCE, ODDNESS, DETERMINISM})
 
     def merge_layer(self, job: LayerJob) -> Factors | None:
         """B [m, R] and A [R, n]: readers divide the first file's alpha by R, which makes expert i r_i / R of itself."""
@@ -71,7 +92,11 @@ class KohyaSvd(Strategy[KohyaSvdOptions]):
     The quantile is one of signed entries, so it follows the signs that the SVD routine happens to choose; where the
     rank asked for exceeds that of the delta it follows null-space vectors too, which are rounding. A convolution has
     the same rank as a linear layer (`--new_conv_rank` has no counterpart).
+
+    Claims: missing_layers, determinism, independence. Order and gauge matter by way of that rounding.
     """
+
+    claims = frozenset({MISSING_LAYERS, DETERMINISM, INDEPENDENCE})
 
     def merge_layer(self, job: LayerJob) -> Factors | None:
         """B = clamp(U_k S_k), A = clamp(V_k) at +-q, q the quantile of the entries of both; k = min(rank, m, n)."""

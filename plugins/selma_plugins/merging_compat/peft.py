@@ -27,19 +27,25 @@ from collections.abc import Sequence
 import torch
 
 from selma_core.errors import UserError
-from selma_core.merging.algebra import concatenate, matrix, present, spectrum, stream
+from selma_core.merging.algebra import present, stream
 from selma_core.merging.strategy import Strategy
-from selma_core.protocols import Dense, Factors, LayerJob
+from selma_core.protocols import Factors, LayerJob
+from selma_plugins.merging.claims import DETERMINISM, HOMOGENEITY, IDENTITY, ODDNESS, PERMUTATION
 from selma_plugins.merging_compat.options import PeftDareOptions, PeftMagnitudeOptions, PeftOptions, PeftTiesOptions
 from selma_plugins.merging_compat.rules import Rule, add, dare, magnitude, ties
+
+# Experts of other ranks are refused: a zero expert or one of weight 0 may be one of those.
+ON_FACTORS = frozenset({IDENTITY, PERMUTATION, HOMOGENEITY, ODDNESS, DETERMINISM})
 
 
 class FactorSpace(Strategy[PeftOptions]):
     """A rule on the A_i and on the B_i apart, weights split evenly between both, signs with A."""
 
-    def __init__(self, options: PeftOptions, rule: Rule = add) -> None:
-        super().__init__(options)
-        self._rule = rule
+    claims = ON_FACTORS
+
+    def rule(self) -> Rule:
+        """What merges tensors of one shape."""
+        return add
 
     def merge_layer(self, job: LayerJob) -> Factors | None:
         """A [r, n] and B [m, r] from experts that all have rank r; a layer that an expert lacks is not counted.
@@ -53,72 +59,56 @@ class FactorSpace(Strategy[PeftOptions]):
         rank = _one_rank(job.name, [part for _, part in terms])
         roots = [math.sqrt(abs(w)) for w, _ in terms]
         signed = [math.copysign(root, w) for root, (w, _) in zip(roots, terms, strict=True)]
-        rule, streams = (add if len(job.experts) == 1 else self._rule), _streams(job)
+        rule, streams = (add if len(job.experts) == 1 else self.rule()), streams_of(job)
         down = rule([part.down for _, part in terms], signed, streams)
         up = rule([part.up for _, part in terms], roots, streams)
-        return Factors(up=up * _fault(self.options, rank), down=down)
+        return Factors(up=up * fault(self.options, rank), down=down)
 
 
-class DeltaSpace(Strategy[PeftOptions]):
-    """A rule on the deltas B_i A_i [m, n], cut to rank k = `rank`, or else the largest of the experts."""
+class PeftLinear(FactorSpace):
+    """PEFT's `linear`: A = sum sgn(w) sqrt|w| A_i, B = sum sqrt|w| B_i.
 
-    def __init__(self, options: PeftOptions, rule: Rule | None = None) -> None:
-        super().__init__(options)
-        self._rule = rule
-
-    def merge_layer(self, job: LayerJob) -> Factors | None:
-        """B = U_k S_k and A = V_k, as PEFT stores them; fewer columns where the delta's own rank is smaller."""
-        terms = present(job)
-        if len(job.experts) == 1 or not terms:
-            return FactorSpace(self.options).merge_layer(job)
-        rank = self.options.rank or max(part.down.shape[0] for _, part in terms)
-        u, s, v = spectrum(self._delta(terms, job))
-        return Factors(up=u[:, :rank] * s[:rank] * _fault(self.options, rank), down=v[:rank])
-
-    def _delta(self, terms: Sequence[tuple[float, Factors]], job: LayerJob) -> Factors | Dense:
-        if self._rule is None:  # plain `svd`: no need to form the m x n matrix
-            return concatenate(terms)
-        return Dense(delta=self._rule([matrix(part) for _, part in terms], [w for w, _ in terms], _streams(job)))
+    Claims: identity, permutation, homogeneity, oddness, determinism.
+    """
 
 
-def linear(options: PeftOptions) -> FactorSpace:
-    """`peft_linear`: A = sum sgn(w) sqrt|w| A_i, B = sum sqrt|w| B_i."""
-    return FactorSpace(options)
+class PeftMagnitude(FactorSpace):
+    """PEFT's `magnitude_prune`.
+
+    Claims: identity, permutation, homogeneity, oddness, determinism.
+    """
+
+    options: PeftMagnitudeOptions
+
+    def rule(self) -> Rule:
+        """The largest entries, added."""
+        return magnitude(self.options)
 
 
-def prune_factors(options: PeftMagnitudeOptions) -> FactorSpace:
-    """`peft_magnitude`: PEFT's `magnitude_prune`."""
-    return FactorSpace(options, magnitude(options))
+class PeftTies(FactorSpace):
+    """PEFT's `ties`.
+
+    Claims: identity, permutation, homogeneity, oddness, determinism.
+    """
+
+    options: PeftTiesOptions
+
+    def rule(self) -> Rule:
+        """The largest entries, elected."""
+        return ties(self.options)
 
 
-def ties_factors(options: PeftTiesOptions) -> FactorSpace:
-    """`peft_ties`: PEFT's `ties`."""
-    return FactorSpace(options, ties(options))
+class PeftDare(FactorSpace):
+    """PEFT's `dare_linear`, or `dare_ties` with `inner: ties`.
 
+    Claims: identity, permutation, homogeneity, oddness, determinism.
+    """
 
-def dare_factors(options: PeftDareOptions) -> FactorSpace:
-    """`peft_dare`: PEFT's `dare_linear`, or `dare_ties` with `inner: ties`."""
-    return FactorSpace(options, dare(options))
+    options: PeftDareOptions
 
-
-def svd(options: PeftOptions) -> DeltaSpace:
-    """`peft_svd`: the best approximation of sum w_i B_i A_i."""
-    return DeltaSpace(options)
-
-
-def prune_deltas(options: PeftMagnitudeOptions) -> DeltaSpace:
-    """`peft_magnitude_svd`: PEFT's `magnitude_prune_svd`."""
-    return DeltaSpace(options, magnitude(options))
-
-
-def ties_deltas(options: PeftTiesOptions) -> DeltaSpace:
-    """`peft_ties_svd`: PEFT's `ties_svd`."""
-    return DeltaSpace(options, ties(options))
-
-
-def dare_deltas(options: PeftDareOptions) -> DeltaSpace:
-    """`peft_dare_linear_svd`: PEFT's type of that name, or `dare_ties_svd` with `inner: ties`."""
-    return DeltaSpace(options, dare(options))
+    def rule(self) -> Rule:
+        """Entries drawn at random, added or elected."""
+        return dare(self.options)
 
 
 def _one_rank(layer: str, parts: Sequence[Factors]) -> int:
@@ -131,10 +121,11 @@ def _one_rank(layer: str, parts: Sequence[Factors]) -> int:
     return ranks[0]
 
 
-def _streams(job: LayerJob) -> list[torch.Generator]:
+def streams_of(job: LayerJob) -> list[torch.Generator]:
+    """One for each expert that has the layer."""
     return [stream(job, i) for i, expert in enumerate(job.experts) if expert is not None]
 
 
-def _fault(options: PeftOptions, rank: int) -> float:
+def fault(options: PeftOptions, rank: int) -> float:
     """PEFT writes alpha = r = new rank, right for LoRA (scale 1), and keeps the flag of rsLoRA (scale sqrt(r))."""
     return math.sqrt(rank) if options.rslora else 1.0

@@ -18,19 +18,19 @@ from selma_plugins.merging_compat.options import (
 PEFT = "huggingface/peft 0.21.2 tuners/lora/model.py add_weighted_adapter"
 KOHYA = "kohya-ss/sd-scripts networks/"
 
-# name, what the tool calls it, factory in `peft`, options
+# name, what the tool calls it, class, options
 _PEFT_MODES: tuple[tuple[str, str, str, type[MergeOptions]], ...] = (
-    ("peft_linear", "linear: A and B added apart, T times too large", "linear", PeftOptions),
-    ("peft_ties", "ties on A and on B apart", "ties_factors", PeftTiesOptions),
-    ("peft_dare", "dare_linear or dare_ties on A and on B apart", "dare_factors", PeftDareOptions),
-    ("peft_magnitude", "magnitude_prune on A and on B apart", "prune_factors", PeftMagnitudeOptions),
-    ("peft_svd", "svd: the sum of deltas, cut to a rank", "svd", PeftOptions),
-    ("peft_ties_svd", "ties_svd: T times too small", "ties_deltas", PeftTiesOptions),
-    ("peft_dare_linear_svd", "dare_linear_svd or dare_ties_svd", "dare_deltas", PeftDareOptions),
-    ("peft_magnitude_svd", "magnitude_prune_svd", "prune_deltas", PeftMagnitudeOptions),
+    ("peft_linear", "linear: A and B added apart, T times too large", "peft:PeftLinear", PeftOptions),
+    ("peft_ties", "ties on A and on B apart", "peft:PeftTies", PeftTiesOptions),
+    ("peft_dare", "dare_linear or dare_ties on A and on B apart", "peft:PeftDare", PeftDareOptions),
+    ("peft_magnitude", "magnitude_prune on A and on B apart", "peft:PeftMagnitude", PeftMagnitudeOptions),
+    ("peft_svd", "svd: the sum of deltas, cut to a rank", "peft_svd:PeftSvd", PeftOptions),
+    ("peft_ties_svd", "ties_svd: T times too small", "peft_svd:PeftTiesSvd", PeftTiesOptions),
+    ("peft_dare_linear_svd", "dare_linear_svd or dare_ties_svd", "peft_svd:PeftDareSvd", PeftDareOptions),
+    ("peft_magnitude_svd", "magnitude_prune_svd", "peft_svd:PeftMagnitudeSvd", PeftMagnitudeOptions),
 )
 
-# name, summary, factory in `kohya`, options, script
+# name, summary, class in `kohya`, options, script
 _KOHYA_MODES: tuple[tuple[str, str, str, type[MergeOptions], str], ...] = (
     ("kohya_add", "weights act squared, with cross terms", "KohyaAdd", MergeOptions, "merge_lora.py"),
     ("kohya_concat", "weights act squared, expert i at r_i / R", "KohyaConcat", MergeOptions, "merge_lora.py --concat"),
@@ -45,7 +45,7 @@ def selma_merge_strategies() -> Iterator[MergeStrategyRecord]:
         yield MergeStrategyRecord(
             name=name,
             summary=f"as PEFT computes {what} (compatibility, outside of the scale contract)",
-            factory=f"selma_plugins.merging_compat.peft:{factory}",
+            factory=f"selma_plugins.merging_compat.{factory}",
             options=options,
             reference=PEFT,
         )
