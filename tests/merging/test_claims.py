@@ -30,7 +30,7 @@ UNCLAIMED = [(case, claim) for case in CASES for claim in CHECKS if claim not in
 def test_what_is_claimed_holds(claim: str) -> None:
     cases = [case for case in CASES if claim in case.claims]
 
-    @settings(max_examples=EXAMPLES.get(claim, 12), phases=FINDING)
+    @settings(max_examples=EXAMPLES.get(claim, 8), phases=FINDING)
     @given(draws)
     def check(draw: Draw) -> None:
         assert [str(case) for case in cases if not holds(claim, case, draw)] == []
