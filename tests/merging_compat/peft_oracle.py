@@ -37,6 +37,9 @@ class Oracle:
         for layer in self.layers.values():
             for part in (*layer.lora_A.values(), *layer.lora_B.values()):
                 part.weight.data = torch.randn(part.weight.shape, generator=stream)
+            # Falling singular values, as trained experts have: a cut between two equal ones is rounding's choice.
+            for part in layer.lora_B.values():
+                part.weight.data *= torch.logspace(0, -2, part.weight.shape[1])
 
     def factors(self, layer: str, name: str) -> Factors | None:
         """What a reader gives: A, and B with the scale in it."""
