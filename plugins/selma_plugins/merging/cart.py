@@ -39,8 +39,8 @@ class Cart(Strategy[CartOptions]):
         for weight, chosen in deviations:
             if weight != 0:
                 scalars = [float(index == chosen) - 1 / count for index in range(len(here))]
-                found = gram(stack.core(scalars))
-                total.addmm_(found.u[:, :k], found.sv[:k], alpha=self.options.lam * count * weight)
+                found = gram(stack.core(scalars)).cut(k)
+                total.addmm_(found.up, found.down, alpha=self.options.lam * count * weight)
         left, basis = stack.left.lift(total), stack.right.basis
         return Dense(delta=left) if basis is None else Factors(up=left, down=basis.T)
 

@@ -56,4 +56,4 @@ class Core(Strategy[CoreOptions]):
 
 def _range(parts: Sequence[Factors]) -> torch.Tensor:
     """The left singular vectors [m, q] of [B_1 ... B_T]."""
-    return thin(torch.cat([part.up for part in parts], dim=1)).u
+    return thin(torch.cat([part.up for part in parts], dim=1)).vectors

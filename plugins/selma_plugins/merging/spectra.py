@@ -9,27 +9,39 @@ from selma_core.merging.algebra import NOISE
 from selma_core.protocols import Factors
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Spectrum:
-    """The leading part of U S V. Attributes: u [m, q] orthonormal; s [q], falling; sv [q, n] = S V = U' D."""
+    """Of D = U S V, what gives its best approximations: a cut to k projects D on k vectors.
 
-    u: torch.Tensor
+    Attributes: vectors [m, q] = U; s [q], falling; matrix [m, n] = D. `turned`: all three are those of D'.
+    """
+
+    vectors: torch.Tensor
     s: torch.Tensor
-    sv: torch.Tensor
+    matrix: torch.Tensor
+    turned: bool = False
+
+    def cut(self, k: int) -> Factors:
+        """U_k and U_k' D = S_k V_k."""
+        found = Factors(up=self.vectors[:, :k], down=self.vectors[:, :k].T @ self.matrix)
+        return Factors(up=found.down.T, down=found.up.T) if self.turned else found
 
     def balanced(self, k: int) -> Factors:
-        """Rank k, sqrt(S) on either side; a zero delta where k is 0 or all values are."""
-        u, s, sv = self.u[:, :k], self.s[:k], self.sv[:k]
-        if k == 0 or not float(s[0]) > 0:
-            return Factors(up=self.u.new_zeros(len(self.u), 1), down=self.sv.new_zeros(1, self.sv.shape[1]))
-        root = s.sqrt()
-        return Factors(up=u * root, down=sv / root[:, None])
+        """U_k sqrt(S_k) and sqrt(S_k) V_k; a zero delta of rank 1 where k is 0 or all singular values are."""
+        if k == 0 or not float(self.s[0]) > 0:
+            rows, columns = self.matrix.shape[::-1] if self.turned else self.matrix.shape
+            return Factors(up=self.matrix.new_zeros(rows, 1), down=self.matrix.new_zeros(1, columns))
+        root, found = self.s[:k].sqrt(), self.cut(k)
+        if self.turned:
+            return Factors(up=found.up / root, down=root[:, None] * found.down)
+        return Factors(up=found.up * root, down=found.down / root[:, None])
 
 
 def thin(matrix: torch.Tensor) -> Spectrum:
     """By the SVD routine."""
-    u, s, v = torch.linalg.svd(matrix, full_matrices=False)
-    return _cut(Spectrum(u, s, s[:, None] * v))
+    u, s, _ = torch.linalg.svd(matrix, full_matrices=False)
+    kept = _kept(s)
+    return Spectrum(u[:, :kept], s[:kept], matrix)
 
 
 def gram(matrix: torch.Tensor) -> Spectrum:
@@ -38,25 +50,15 @@ def gram(matrix: torch.Tensor) -> Spectrum:
     The square of the condition costs no accuracy that fp32 input has: float64 resolves singular values down to 1e-8 of
     the largest. About 1.4 times as fast as the SVD routine for a square matrix, and more for an oblong one.
     """
-    rows, columns = matrix.shape
-    if rows > columns:
-        flipped = gram(matrix.T)  # V and S U'
-        return _turned(flipped)
+    turned = matrix.shape[0] > matrix.shape[1]
+    matrix = matrix.T if turned else matrix
     wide = matrix.double()
     values, vectors = torch.linalg.eigh(wide @ wide.T)
     s = values.flip(0).clamp_(min=0).sqrt_().to(matrix.dtype)
-    u = vectors.flip(1).to(matrix.dtype)
-    found = _cut(Spectrum(u, s, matrix[:0]))
-    return attrs.evolve(found, sv=found.u.T @ matrix)
+    kept = _kept(s)
+    return Spectrum(vectors.flip(1)[:, :kept].to(matrix.dtype), s[:kept], matrix, turned)
 
 
-def _turned(flipped: Spectrum) -> Spectrum:
-    """U S V of D from that of D': U' D = (S V') ... with S V of D' = S U', U = (S U')' / S."""
-    positive = torch.where(flipped.s > 0, flipped.s, torch.ones_like(flipped.s))
-    return Spectrum(flipped.sv.T / positive, flipped.s, flipped.s[:, None] * flipped.u.T)
-
-
-def _cut(found: Spectrum) -> Spectrum:
-    """Without the singular values that are rounding; at least one stays."""
-    kept = max(1, int((found.s > found.s[0] * NOISE).sum()))
-    return Spectrum(found.u[:, :kept], found.s[:kept], found.sv[:kept])
+def _kept(s: torch.Tensor) -> int:
+    """How many singular values are more than rounding; at least one."""
+    return max(1, int((s > s[0] * NOISE).sum()))

@@ -87,7 +87,7 @@ def column_space(parts: Sequence[Factors]) -> torch.Tensor:
     B_i R_i' has the left singular vectors of D_i = B_i A_i with A_i' = Q_i R_i, so n columns become r_i. Singular
     values that are rounding are cut, relative to the largest.
     """
-    return thin(torch.cat([part.up @ triangle(part.down).T for part in parts], dim=1)).u
+    return thin(torch.cat([part.up @ triangle(part.down).T for part in parts], dim=1)).vectors
 
 
 def transposed(part: Factors) -> Factors:

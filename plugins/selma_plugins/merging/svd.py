@@ -41,25 +41,23 @@ class Svd(Strategy[SvdOptions]):
         terms = present(job)
         if not terms:
             return None
-        found = self._decomposed(terms, job)
-        return found.balanced(self._cut(found.s, [part for _, part in terms]))
-
-    def _decomposed(self, terms: Sequence[tuple[float, Factors]], job: LayerJob) -> Spectrum:
         parts = [part for _, part in terms]
         rows, columns, total = parts[0].up.shape[0], parts[0].down.shape[1], sum(part.up.shape[1] for part in parts)
-        route = self.options.route
-        if route == "randomized":
-            size = self._fixed(parts) + OVERSAMPLE
-            if size < min(rows, columns, total):
-                seed = derive_seed("merge", job.seed, "svd", job.name, rows, columns)
-                return sketched(concatenate(terms), size, torch.Generator().manual_seed(seed))
-        if route == "qr" or (route in ("auto", "randomized") and total < min(rows, columns)):
+        route, shorter = self.options.route, min(rows, columns)
+        size = self._fixed(parts) + OVERSAMPLE
+        if route == "randomized" and size < min(shorter, total):
+            return sketched(concatenate(terms), self._fixed(parts), size, self._stream(job, rows, columns))
+        if route == "qr" or (route in ("auto", "randomized") and total < shorter):
             stack = stack_of(parts, self.options.cache_mb * 2**20)
             inside = gram(stack.core([weight for weight, _ in terms]))
-            return Spectrum(stack.left.lift(inside.u), inside.s, stack.right.lift(inside.sv.T).T)
+            return stack.lift(inside.balanced(self._cut(inside.s, parts)))
         square: Callable[[torch.Tensor], Spectrum] = thin if rows == columns else gram
-        chosen = {"thin": thin, "gram": gram}.get(route, square)
-        return chosen(matrix(concatenate(terms)))
+        found = {"thin": thin, "gram": gram}.get(route, square)(matrix(concatenate(terms)))
+        return found.balanced(self._cut(found.s, parts))
+
+    def _stream(self, job: LayerJob, rows: int, columns: int) -> torch.Generator:
+        """Of the layer: it knows no order of experts."""
+        return torch.Generator().manual_seed(derive_seed("merge", job.seed, "svd", job.name, rows, columns))
 
     def _fixed(self, parts: Sequence[Factors]) -> int:
         if self.options.k is None:
@@ -85,8 +83,8 @@ def rank_by(rule: str, k: float, s: torch.Tensor) -> int:
     return min(int((reached < target - 1e-12).sum()) + 1, len(s))
 
 
-def sketched(part: Factors, size: int, stream: torch.Generator) -> Spectrum:
-    """The leading `size` directions, about: the error of a cut is a percent above the best one's."""
+def sketched(part: Factors, k: int, size: int, stream: torch.Generator) -> Factors:
+    """About the best delta of rank k, from `size` random vectors: its error is a percent above the best one's."""
     low = part.up.shape[1] < min(part.up.shape[0], part.down.shape[1])
     chain = [part.up, part.down] if low else [matrix(part)]
     test = torch.randn(chain[-1].shape[1], size, generator=stream).to(part.down)
@@ -95,8 +93,8 @@ def sketched(part: Factors, size: int, stream: torch.Generator) -> Spectrum:
     for _ in range(POWER):
         found = torch.linalg.qr(_through(back, found)).Q
         found = torch.linalg.qr(_through(chain, found)).Q
-    small = gram(_through(back, found).T)
-    return Spectrum(found @ small.u, small.s, small.sv)
+    small = gram(_through(back, found).T).balanced(k)
+    return Factors(up=found @ small.up, down=small.down)
 
 
 def _through(chain: Sequence[torch.Tensor], vectors: torch.Tensor) -> torch.Tensor:
