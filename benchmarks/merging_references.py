@@ -75,7 +75,7 @@ def dense_knots(job: LayerJob) -> torch.Tensor:
     u, s, v = torch.linalg.svd(torch.cat([part.up @ part.down for part in parts], dim=1), full_matrices=False)
     kept = s > s[0] * 1e-6
     coordinates = torch.stack((s[kept, None] * v[kept]).chunk(len(parts), dim=1))
-    weights = torch.tensor(job.weights)[:, None, None]
+    weights = torch.tensor(job.weights).to(coordinates)[:, None, None]
     signs = torch.where((weights * coordinates).sum(0) >= 0, 1.0, -1.0)
     agree = (coordinates * weights).sign() == signs
     merged = (coordinates * weights * agree).sum(0) / (weights * agree).sum(0).clamp(min=1e-12)
