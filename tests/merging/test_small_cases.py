@@ -10,7 +10,7 @@ import torch
 from selma_core.errors import UserError
 from selma_core.protocols import Factors
 from tests.merging.cases import build
-from tests.merging.claims import job, merged
+from tests.merging.claims import Draw, job, merged
 
 
 def rows(*values: Sequence[float]) -> list[Factors]:
@@ -189,3 +189,15 @@ def test_tsv_of_orthogonal_experts_is_t_times_their_weighted_sum() -> None:
     experts = [Factors(up=torch.eye(4)[:, i : i + 1] * 2, down=torch.eye(5)[i : i + 1]) for i in range(2)]
     found = merged(build("tsv"), job(experts, [0.5, 0.25]))
     assert found.diagonal().tolist() == pytest.approx([2.0, 1.0, 0.0, 0.0], abs=1e-6)
+
+
+@pytest.mark.parametrize("vote", ["total", "frequency"])
+def test_ties_peft_is_what_peft_computes(vote: str) -> None:
+    """On whole deltas, as its `ties_svd` does before the SVD."""
+    from peft.utils.merge_utils import ties
+
+    experts = Draw(3, (9, 8), (2, 3, 1)).experts()
+    weights = torch.tensor([0.5, 0.25, 0.4])
+    wanted = ties([part.up @ part.down for part in experts], weights, 0.4, majority_sign_method=vote)
+    found = merged(build("ties", variant="peft", vote=vote, density=0.4), job(experts, weights.tolist()))
+    torch.testing.assert_close(found.float(), wanted, rtol=1e-5, atol=1e-6)

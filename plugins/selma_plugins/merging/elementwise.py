@@ -100,7 +100,7 @@ def _agreeing(
             agreeing.neg_()
         agreeing.clamp_(min=0.0)  # |x_i| where it agrees, else 0
         total.add_(agreeing, alpha=part * side)
-        divisor.add_(agreeing > 0, alpha=share)
+        divisor.add_(agreeing.sign_(), alpha=share)
     divisor.masked_fill_(divisor == 0, 1.0)
     return total.div_(divisor).mul_(signs).mul_(spoken.factor)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -13,7 +13,7 @@ from selma_core.seeds import derive_seed
 from selma_plugins.merging.cache import stack_of
 from selma_plugins.merging.claims import CONTRACT, HOMOGENEITY, ODDNESS, OPTIMALITY, USUAL
 from selma_plugins.merging.options import SvdOptions
-from selma_plugins.merging.spectra import Spectrum, gram, thin
+from selma_plugins.merging.spectra import gram, thin
 
 OVERSAMPLE, POWER = 16, 2
 
@@ -26,8 +26,8 @@ class Svd(Strategy[SvdOptions]):
     Fewer columns where D has a lower rank. Routes, R = sum r_i:
 
     - qr: QR of [B_1 ... B_T] and [A_1' ... A_T'], then the small core. No m x n matrix. `auto` where R < min(m, n).
-    - thin: the SVD routine on D. `auto` for a square D otherwise.
-    - gram: eigenvectors of D D' (or D' D) in float64. `auto` for an oblong D otherwise.
+    - gram: eigenvectors of D D' (or D' D) in float64. `auto` otherwise.
+    - thin: the SVD routine on D.
     - randomized: range finder with 2 power iterations and 16 further columns (arXiv 0909.4061, algorithm 4.4).
 
     Claims: permutation, gauge_invariance, missing_layers, determinism, identity, idempotence, homogeneity, oddness,
@@ -51,8 +51,7 @@ class Svd(Strategy[SvdOptions]):
             stack = stack_of(parts, self.options.cache_mb * 2**20)
             inside = gram(stack.core([weight for weight, _ in terms]))
             return stack.lift(inside.balanced(self._cut(inside.s, parts)))
-        square: Callable[[torch.Tensor], Spectrum] = thin if rows == columns else gram
-        found = {"thin": thin, "gram": gram}.get(route, square)(matrix(concatenate(terms)))
+        found = (thin if route == "thin" else gram)(matrix(concatenate(terms)))
         return found.balanced(self._cut(found.s, parts))
 
     def _stream(self, job: LayerJob, rows: int, columns: int) -> torch.Generator:

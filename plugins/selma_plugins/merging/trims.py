@@ -48,10 +48,13 @@ class Band:
             return np.inf, np.inf
         torch.abs(delta, out=scratch)
         flat = scratch.view(-1).numpy()
-        # a partition is seven times as fast as torch.kthvalue
-        low, high = max(count - top - kept, 0), count - 1 - top
-        flat.partition((low, high) if top else low)
-        return float(flat[low]), float(flat[high]) if top else np.inf
+        low, high = count - top - kept, count - 1 - top
+        # seven times as fast as torch.kthvalue; and two partitions of one index each as one of two indices
+        flat.partition(low)
+        if not top:
+            return float(flat[low]), np.inf
+        flat[low:].partition(high - low)
+        return float(flat[low]), float(flat[high])
 
     def cut(self, delta: torch.Tensor, scratch: torch.Tensor, bounds: Bounds, stream: torch.Generator) -> None:
         """Zero outside of the bounds."""
@@ -59,10 +62,12 @@ class Band:
         if bounds is None:
             return
         low, high = bounds
-        torch.abs(delta, out=scratch)
-        delta.masked_fill_(scratch < low, 0.0)
         if high < np.inf:
+            torch.abs(delta, out=scratch)
             delta.masked_fill_(scratch > high, 0.0)
+        # zeroes |D| <= its threshold, so that is the next number below the smallest one kept
+        below = np.nextafter(delta.numpy().dtype.type(low), 0) if low < np.inf else low
+        torch.hardshrink(delta, float(below), out=delta)
 
 
 @attrs.frozen
@@ -85,7 +90,7 @@ class Drop:
             delta.zero_()
             return
         scratch.uniform_(generator=stream)
-        delta.masked_fill_(scratch >= self.density, 0.0).div_(self.density)
+        delta.mul_(scratch.lt_(self.density)).div_(self.density)
 
 
 @attrs.frozen
@@ -116,7 +121,7 @@ class RankedDrop:
         for start in range(0, len(delta), ROWS):
             rows, draws = delta[start : start + ROWS], scratch[start : start + ROWS]
             keep = torch.empty_like(rows).scatter_(1, _order(rows), probability.expand(len(rows), -1))
-            rows.masked_fill_(draws >= keep, 0.0).div_(keep)
+            rows.mul_(draws.lt_(keep)).div_(keep)
 
 
 def _order(rows: torch.Tensor) -> torch.Tensor:
