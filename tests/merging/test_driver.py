@@ -5,9 +5,11 @@ from __future__ import annotations
 import attrs
 import pytest
 import torch
+from selma_plugins.merging import claims
 
 from selma_core.merging.layer import merge_layer
 from selma_core.protocols import Factors, LayerJob
+from selma_core.testing import check_merge_strategy
 from tests.merging.cases import CASES, RECORDS, Case, build
 from tests.merging.claims import Draw, job, merged, total
 
@@ -104,3 +106,8 @@ def test_released_is_linear_with_its_weights() -> None:
     strategy = build("selma_released")
     found = merged(strategy, job(DRAW.experts(), strategy.weights(2, "")))
     torch.testing.assert_close(found, total(DRAW.experts(), [1 / 29] * 2), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in RECORDS if name != "slerp"])  # the kit merges three
+def test_conformance(name: str) -> None:
+    check_merge_strategy(lambda options: build(name), None, identity=claims.IDENTITY in build(name).claims)
