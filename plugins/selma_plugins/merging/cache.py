@@ -34,7 +34,7 @@ def stack_of(parts: Sequence[Factors], limit: int) -> Stack:
 
 def held() -> int:
     """Bytes of all kept stacks."""
-    return sum(stack.size for stack in _STACKS.values())
+    return sum(stack.size for stack in list(_STACKS.values()))
 
 
 def clear() -> None:
