@@ -163,7 +163,9 @@ class CartOptions(MergeOptions):
 
 def _range(density: float, eps: float) -> None:
     if not (density - eps > 0 and density + eps < 1):
-        raise ValueError(f"density {density} with eps {eps}: keep probabilities {density} ± {eps} must be in (0, 1); lower eps")
+        raise ValueError(
+            f"density {density} with eps {eps}: keep probabilities {density} ± {eps} must be in (0, 1); lower eps"
+        )
 
 
 def _band(density: float, gamma: float) -> None:
