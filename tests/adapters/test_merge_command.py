@@ -76,7 +76,9 @@ def test_equal_inputs_give_equal_bytes(files: list[Path], tmp_path: Path) -> Non
         (("--rank", "0"), "above 0"),
     ],
 )
-def test_bad_input_is_one_line(files: list[Path], tmp_path: Path, capsys: Any, more: tuple[str, ...], line: str) -> None:
+def test_bad_input_is_one_line(
+    files: list[Path], tmp_path: Path, capsys: Any, more: tuple[str, ...], line: str
+) -> None:
     out = tmp_path / "m.safetensors"
     assert merge(files, out, *more) == 2
     errors = capsys.readouterr().err.strip().splitlines()

@@ -103,7 +103,7 @@ def test_bad_block_weights_are_one_line() -> None:
         MergeOptions(block_weights=[[1, 2, 3]])
     with pytest.raises(UserError, match="3 lists for 2 experts"):
         merged(MergeOptions(block_weights=[[1.0] * 26] * 3), job())
-    with pytest.raises(UserError, match="no value for IN03.*give 26"):
+    with pytest.raises(UserError, match=r"no value for IN03.*give 26"):
         merged(MergeOptions(block_weights=[[1.0] * 17]), job("unet.down_blocks.0.downsamplers.0.conv"))
 
 
@@ -133,7 +133,7 @@ def test_nan_is_refused() -> None:
         def merge_layer(self, job: LayerJob) -> Dense:
             return Dense(delta=torch.full((6, 5), float("nan")))
 
-    with pytest.raises(UserError, match="mid_block.*NaN"):
+    with pytest.raises(UserError, match=r"mid_block.*NaN"):
         merge_layer(Broken(MergeOptions()), job())
 
 
@@ -152,7 +152,6 @@ def test_a_streamed_file_is_a_safetensors_file(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_file_does_not_appear(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), TensorWriter(tmp_path / "x.safetensors") as writer:
+    with TensorWriter(tmp_path / "x.safetensors") as writer:
         writer.add("a", torch.ones(2))
-        raise RuntimeError
     assert list(tmp_path.iterdir()) == []

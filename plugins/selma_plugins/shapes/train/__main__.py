@@ -1,4 +1,4 @@
-"""``python -m selma_plugins.shapes.train vae|text|latents|decoder|base|small``."""
+"""``python -m selma_plugins.shapes.train vae|text|latents|decoder|encoder|judge|base|small``."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from diffusers import UNet2DConditionModel
 
-from selma_plugins.shapes.train import decoder, denoiser, latents, text, vae
+from selma_plugins.shapes.train import decoder, denoiser, encoder, judge, latents, text, vae
 from selma_plugins.shapes.train.pipeline import assemble, export
 from selma_plugins.shapes.train.team import Team
 
@@ -19,7 +19,7 @@ CHOSEN = ("leg", "peak", "hold", "phase", "noisy", "batch", "early", "power", "p
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="selma_plugins.shapes.train", description=__doc__)
-    parser.add_argument("part", choices=("vae", "text", "latents", "decoder", "base", "small"))
+    parser.add_argument("part", choices=("vae", "text", "latents", "decoder", "encoder", "judge", "base", "small"))
     parser.add_argument("--work", type=Path, required=True, help="checkpoints and logs")
     parser.add_argument("--out", type=Path, help="folder in which the model's folder is written")
     parser.add_argument("--seed", type=int, default=0)
@@ -35,6 +35,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=float, help="share of samples from scenes of two objects")
     parser.add_argument("--layout", type=float, help="weight of the lesson in what is where")
     parser.add_argument("--shards", type=int, default=10, help="4096 scenes each")
+    parser.add_argument(
+        "--pictures", type=Path, nargs="*", help="folders of pictures that the base drew, for `encoder`"
+    )
     parser.add_argument("--beside", action="store_true", help="begin with one shard; `latents` runs beside it")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1)
@@ -55,7 +58,7 @@ def main() -> None:
     autoencoder = vae.train(vae.VaeOptions(**shared, **(given if args.part == "vae" else {})))
     if args.part == "vae":
         return
-    encoder, tokenizer = text.train(text.TextOptions(**shared, **(given if args.part == "text" else {})))
+    reader, tokenizer = text.train(text.TextOptions(**shared, **(given if args.part == "text" else {})))
     if args.part == "text":
         return
     for number in range(1 if args.beside else args.shards):
@@ -65,6 +68,15 @@ def main() -> None:
     if args.part == "decoder":
         decoder.train(decoder.DecoderOptions(**shared, **given, shards=args.shards))
         return
+    if args.part == "encoder":
+        folders = tuple(args.pictures or ())
+        encoder.train(encoder.EncoderOptions(**shared, **given, shards=args.shards, pictures=folders))
+        return
+    if args.part == "judge":
+        target = (args.out or args.work / "export") / "shapes_judge"
+        task = judge.JudgeTraining(work=args.work, out=target, seed=args.seed, **given)
+        judge.train(task, autoencoder.cpu(), reader.cpu(), tokenizer)
+        return
     autoencoder = autoencoder.cpu()
     settings = {**shared, **(BASE if args.part == "base" else SMALL), **given}
     settings |= {k: getattr(args, k) for k in CHOSEN if getattr(args, k) is not None}
@@ -72,12 +84,12 @@ def main() -> None:
     options = denoiser.DenoiserOptions(**settings)
 
     def publish(unet: UNet2DConditionModel) -> None:
-        pipe = assemble(autoencoder, encoder.cpu(), tokenizer, unet.cpu())
+        pipe = assemble(autoencoder, reader.cpu(), tokenizer, unet.cpu())
         export(pipe, (args.out or args.work / "export") / options.name)
         unet.to(args.device)
-        encoder.to(args.device)
+        reader.to(args.device)
 
-    denoiser.train(options, encoder, tokenizer, publish)
+    denoiser.train(options, reader, tokenizer, publish)
 
 
 if __name__ == "__main__":
