@@ -50,7 +50,7 @@ class TensorWriter:
         data = value.detach().to("cpu").contiguous()
         raw = data.flatten().view(torch.uint8).numpy()
         with writing(self.path):
-            self._file.write(memoryview(raw))
+            self._file.write(raw.data)
         span = [self._end, self._end + raw.size]
         self._entries[name] = {"dtype": _DTYPES[str(data.dtype)], "shape": list(data.shape), "data_offsets": span}
         self._end += raw.size
