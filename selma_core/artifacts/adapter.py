@@ -8,14 +8,15 @@ fp32 from the bundled trainers and merges, because an adapter is small and round
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selma_core.artifacts.jsonl import write_rows
+from selma_core.artifacts.lora_config import HEADER_KEY, minimal_fields
 from selma_core.artifacts.lora_keys import parse_name
-from selma_core.artifacts.lora_reader import CONFIG_KEY, LayerReader, read_layers
+from selma_core.artifacts.lora_reader import LayerReader, read_layers
+from selma_core.artifacts.lora_sources import WEIGHTS
 from selma_core.artifacts.tensor_writer import TensorWriter
 from selma_core.errors import ArtifactError
 from selma_core.files import write_json
@@ -24,7 +25,6 @@ from selma_core.protocols import TrainedAdapter
 if TYPE_CHECKING:
     import torch
 
-WEIGHTS = "pytorch_lora_weights.safetensors"
 CARD = "adapter.json"
 CURVE = "curve.jsonl"
 
@@ -88,12 +88,14 @@ class AdapterWriter(TensorWriter):
         _check(self.path, name, value)
         if name.endswith(".lora_A.weight"):
             component, path = name.removesuffix(".lora_A.weight").split(".", 1)
-            self._ranks.setdefault(component, {})[path] = value.shape[0]
+            # transformers 5.6 dropped this wrapper from CLIPTextModel; PEFT matches ends, so the rest fits either way.
+            target = path.removeprefix("text_model.") if component.startswith("text_encoder") else path
+            self._ranks.setdefault(component, {})[target] = value.shape[0]
         super().add(name, value)
 
     def finish(self, metadata: Mapping[str, Any]) -> None:
         """Puts the file in place; the header gets the smallest LoraConfig and `metadata` as `selma.manifest`."""
-        super().finish({"format": "pt", CONFIG_KEY: _config(self._ranks), "selma.manifest": _dump(metadata)})
+        super().finish({"format": "pt", HEADER_KEY: _config(self._ranks), "selma.manifest": _dump(metadata)})
 
 
 def _check(file: Path, name: str, value: torch.Tensor) -> None:
@@ -108,28 +110,8 @@ def _check(file: Path, name: str, value: torch.Tensor) -> None:
 
 def _config(ranks: Mapping[str, Mapping[str, int]]) -> str:
     """The minimal LoraConfig per component, as diffusers reads it back; one unknown field would make it refuse."""
-    config: dict[str, Any] = {}
-    for component, of in ranks.items():
-        # Ties go to the smaller rank, so that equal adapters give equal bytes.
-        rank = min(Counter(of.values()).items(), key=lambda item: (-item[1], item[0]))[0]
-        pattern = {} if len(set(of.values())) == 1 else _longest_first(of)
-        fields: dict[str, Any] = {
-            "r": rank,
-            "lora_alpha": rank,
-            "target_modules": sorted(of),
-            "rank_pattern": pattern,
-            "alpha_pattern": pattern,
-            "use_dora": False,
-            "use_rslora": False,
-            "lora_bias": False,
-        }
-        config |= {f"{component}.{key}": value for key, value in fields.items()}
-    return _dump(config)
-
-
-def _longest_first(ranks: Mapping[str, int]) -> dict[str, int]:
-    """PEFT takes the first key that matches the END of a module path: longer paths must come first."""
-    return dict(sorted(ranks.items(), key=lambda item: (-len(item[0]), item[0])))
+    fields = {component: minimal_fields(of) for component, of in ranks.items()}
+    return _dump({f"{component}.{key}": value for component, of in fields.items() for key, value in of.items()})
 
 
 def _dump(value: Mapping[str, Any]) -> str:

@@ -115,7 +115,9 @@ def test_rslora_scale_from_the_header(tmp_path: Path) -> None:
         ("unet.a.to_q.hada_w1_a", "LoHa"),
         ("unet.a.to_q.lokr_w1", "LoKr"),
         ("unet.a.to_q.lora_B.bias", "bias"),
-        ("lora_unet_mid_block_to_q.lora_down.weight", "kohya"),
+        ("unet.a.to_q.lora_diag", "KaSA"),
+        ("unet.a.to_q.oft_blocks", "OFT"),
+        ("lora_unet_mid_block_to_q.lora_down.weight", "not part of a LoRA"),
         ("unet.a.to_q.weight", "not part of a LoRA"),
     ],
 )
