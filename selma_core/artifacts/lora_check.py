@@ -27,6 +27,8 @@ def delta_error(wanted: Factors, found: Factors) -> float:
 
     up, down = wanted.up.flatten(1), wanted.down.flatten(1)
     other, below = found.up.flatten(1), found.down.flatten(1)
+    if torch.equal(up, other) and torch.equal(down, below):
+        return 0.0
     rest = Factors(up=torch.cat([other - up, other], dim=1), down=torch.cat([down, below - down]))
     whole, part = norm(Factors(up=up, down=down)), norm(rest)
     return part / whole if whole > 0 else (0.0 if part == 0 else math.inf)

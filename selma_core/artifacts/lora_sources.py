@@ -44,13 +44,16 @@ def open_sources(path: Path) -> list[LoraSource]:
 
 def _files(path: Path) -> Iterator[tuple[Path, Path | None, str | None]]:
     """File, its `adapter_config.json`, and its component where the folder's name says it."""
+    beside = path.with_name(CONFIG_FILE).is_file() and not path.with_name(WEIGHTS).is_file()
+    if path.name == PEFT_WEIGHTS and beside:
+        path = path.parent
     if not path.is_dir():
-        config = path.with_name(CONFIG_FILE)
-        yield path, (config if path.name == PEFT_WEIGHTS and config.is_file() else None), None
+        yield path, None, None
         return
     if (path / CONFIG_FILE).is_file() and not (path / WEIGHTS).is_file():
         # A folder named `text_encoder_2`, as PEFT folders of one pipeline are, says what the tensors' names do not.
-        yield path / PEFT_WEIGHTS, path / CONFIG_FILE, path.name if path.name in COMPONENTS else None
+        folder = path.resolve().name
+        yield path / PEFT_WEIGHTS, path / CONFIG_FILE, folder if folder in COMPONENTS else None
         return
     parts = [name for name in COMPONENTS if (path / name / CONFIG_FILE).is_file()]
     if not parts or (path / WEIGHTS).is_file():
