@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from selma_core.artifacts.lora_export import FORMS, export_adapter
 from selma_core.artifacts.lora_reader import read_layers
 from selma_core.config import bind_options
 from selma_core.config.canonical import expanded_options
-from selma_core.errors import UserError
+from selma_core.errors import UserError, did_you_mean
 from selma_core.files import make_folder, sha256_file
-from selma_core.generate import adapter_path
 from selma_core.merging.files import MergePlan, merge_files
 
 if TYPE_CHECKING:
@@ -33,14 +34,16 @@ def merge_lora_files(
     base: str | None = None,
     seed: int = 0,
     dtype: str = "float32",
+    form: str = "diffusers",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
     """Merges LoRA files without loading any base model, one layer at a time.
 
     Args:
         files: LoRA files or adapter folders. strategy: name of a merge strategy. options: as a recipe writes them.
-        out: the safetensors file to write, of the canonical form.
+        out: the safetensors file to write (a folder for `peft-dir`).
         base: id of the base model; None = what the files say. seed: of random masks. dtype: of the tensors written.
+        form: `diffusers` (the canonical form), `kohya`, `comfyui` or `peft-dir`.
 
     Returns:
         What the file's header says of the merge: base, parents by sha256, strategy, options, weights, ratios per layer.
@@ -50,13 +53,15 @@ def merge_lora_files(
     """
     if dtype not in DTYPES:
         raise UserError(f"dtype must be one of {', '.join(DTYPES)}, not '{dtype}'")
-    if out.suffix != ".safetensors":
+    if form not in FORMS:
+        raise UserError(f"unknown form '{form}'; {did_you_mean(form, FORMS)}")
+    if form != "peft-dir" and out.suffix != ".safetensors":
         raise UserError(f"{out}: a LoRA file is written as .safetensors; type: --out {out.with_suffix('.safetensors')}")
     offer = catalog.find("merge_strategy", strategy)
     origins = {f"options.{name}": "the command line" for name in options}
     bound = bind_options(offer, options, path="options", origins=origins, catalog=catalog, registry=registry)
-    paths = [adapter_path(file) for file in files]
-    ids = [sha256_file(path) for path in paths]
+    paths = [file.expanduser() for file in files]
+    ids = [_identity(path) for path in paths]
     make_folder(out.parent)
     plan = MergePlan(
         strategy=catalog.build(offer, bound),
@@ -72,7 +77,21 @@ def merge_lora_files(
             "seed": seed,
         },
     )
-    return merge_files(plan, out, progress)
+    if form == "diffusers":
+        return merge_files(plan, out, progress)
+    whole = out.with_name(f".{out.stem}.merged.safetensors")
+    try:
+        card = merge_files(plan, whole, progress)
+        export_adapter(whole, out, form, dtype=dtype, progress=progress)
+    finally:
+        whole.unlink(missing_ok=True)
+    return card
+
+
+def _identity(path: Path) -> str:
+    """sha256 of an adapter's content: of its file, or of the hashes of its files."""
+    hashes = [sha256_file(file) for file in read_layers(path).files]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
 
 
 def _base(files: Sequence[Path]) -> str:

@@ -26,13 +26,14 @@ Options = Annotated[
 
 
 def merge_command(
-    *files: Annotated[Path, Parameter(help="LoRA files, or folders of adapters.")],
+    *files: Annotated[Path, Parameter(help="LoRA files of diffusers, peft, kohya or ComfyUI, or folders of adapters.")],
     strategy: Annotated[str, Parameter(help="A merge strategy (see: selma plugins list --kind merge_strategy).")],
     out: Annotated[Path, Parameter(help="The .safetensors file to write.")],
     option: Options = (),
     weights: Annotated[str | None, Parameter(help="One per file, like `0.7,0.3`; default 1/T each.")] = None,
     rank: Annotated[int | None, Parameter(help="Re-compress to this rank; default exact.")] = None,
     dtype: Annotated[str, Parameter(help="Of the tensors written: float32, float16, bfloat16.")] = "float32",
+    to: Annotated[str, Parameter(help="diffusers (also read by peft), kohya, comfyui or peft-dir.")] = "diffusers",
     base: Annotated[str | None, Parameter(help="Id of the base model; default what the files say.")] = None,
     seed: Annotated[int, Parameter(help="Seed of random masks.")] = 0,
     json: Json = False,
@@ -57,6 +58,7 @@ def merge_command(
             base=base,
             seed=seed,
             dtype=dtype,
+            form=to,
             progress=progress,
         )
     if json:

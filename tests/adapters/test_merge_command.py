@@ -60,6 +60,21 @@ def test_rank_and_type(files: list[Path], tmp_path: Path) -> None:
     assert max(value.shape[0] for name, value in tensors.items() if "lora_A" in name) == 3
 
 
+@pytest.mark.parametrize("form", ["kohya", "comfyui", "peft-dir"])
+def test_a_merge_is_written_for_other_programs(files: list[Path], tmp_path: Path, form: str) -> None:
+    plain, other = tmp_path / "m.safetensors", tmp_path / ("other" if form == "peft-dir" else "other.safetensors")
+    assert merge(files, plain) == 0
+    assert merge(files, other, "--to", form) == 0
+    wanted, found = read_layers(plain), read_layers(other)
+    assert found.names() == wanted.names()
+    for layer in wanted.names():
+        one, two = wanted.factors(layer), found.factors(layer)
+        torch.testing.assert_close(two.up @ two.down, one.up @ one.down, atol=1e-5, rtol=1e-4)
+    assert not list(tmp_path.glob(".*"))
+    again = tmp_path / "again.safetensors"
+    assert merge([other, other], again) == 0  # what was written is read
+
+
 def test_equal_inputs_give_equal_bytes(files: list[Path], tmp_path: Path) -> None:
     first, second = tmp_path / "1.safetensors", tmp_path / "2.safetensors"
     assert merge(files, first) == merge(files, second) == 0

@@ -62,7 +62,7 @@ def test_help_survives_a_plugin_that_cannot_be_imported(
     assert problem["status"] == "quarantined"
 
 
-@pytest.mark.parametrize("name", ["config", "generate", "models", "plugins", "recipes", "skills"])
+@pytest.mark.parametrize("name", ["adapter", "config", "generate", "merge", "models", "plugins", "recipes", "skills"])
 def test_every_help_has_an_example(name: str) -> None:
     from cyclopts import App
 

@@ -107,13 +107,15 @@ def find_weight(pipeline: Any, name: str, adapter: Path) -> nn.Parameter:
     """
     component, path = name.split(".", 1)
     module = getattr(pipeline, component, None)
-    try:
-        weight = module.get_submodule(path).weight if isinstance(module, nn.Module) else None
-    except AttributeError:
-        weight = None
-    if not isinstance(weight, nn.Parameter):
-        raise ArtifactError(f"{adapter}: the model has no layer '{name}'; the adapter is for another model")
-    return weight
+    # Newer transformers have a text encoder's layers one level higher than files name them.
+    for place in (path, path.removeprefix("text_model.")):
+        try:
+            weight = module.get_submodule(place).weight if isinstance(module, nn.Module) else None
+        except AttributeError:
+            continue
+        if isinstance(weight, nn.Parameter):
+            return weight
+    raise ArtifactError(f"{adapter}: the model has no layer '{name}'; the adapter is for another model")
 
 
 def check_fits(pipeline: Any, adapter: Path) -> None:
