@@ -75,6 +75,7 @@ def test_both_engines_read_the_same_weights() -> None:
 
 
 def test_llama_cpp_chat_mode_gives_choice_logprobs() -> None:
+    pytest.importorskip("xllamacpp", reason="pip install 'selma[llama-cpp]'")
     from selma_plugins.chat.llama_cpp_chat import LlamaCppChat
 
     model = LlamaCppChat(LlamaCppOptions(model=str(gguf()), mode="chat"))

@@ -44,7 +44,7 @@ def selma_merge_strategies() -> Iterator[MergeStrategyRecord]:
     for name, what, factory, options in _PEFT_MODES:
         yield MergeStrategyRecord(
             name=name,
-            summary=f"as PEFT computes {what} (compatibility, outside of the scale contract)",
+            summary=f"as PEFT computes {what} (outside of the scale contract)",
             factory=f"selma_plugins.merging_compat.{factory}",
             options=options,
             reference=PEFT,
@@ -52,7 +52,7 @@ def selma_merge_strategies() -> Iterator[MergeStrategyRecord]:
     for name, what, factory, options, script in _KOHYA_MODES:
         yield MergeStrategyRecord(
             name=name,
-            summary=f"as kohya's script: {what} (compatibility, outside of the scale contract)",
+            summary=f"as kohya's script: {what} (outside of the scale contract)",
             factory=f"selma_plugins.merging_compat.kohya:{factory}",
             options=options,
             reference=KOHYA + script,

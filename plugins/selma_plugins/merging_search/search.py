@@ -7,9 +7,8 @@ each generation is raced (`racing`). The plain mean runs along, so the result is
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
-
-import cma
 
 from selma_core.errors import UserError
 from selma_core.merging.options import MergeOptions
@@ -18,6 +17,10 @@ from selma_core.seeds import derive_seed
 from selma_plugins.merging_search.arena import Arena
 from selma_plugins.merging_search.options import SearchOptions
 from selma_plugins.merging_search.racing import Lap, Weights, race, sizes
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it says at import that it cannot plot without matplotlib
+    import cma
 
 
 class Search:
