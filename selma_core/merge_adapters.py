@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selma_core.artifacts.lora_export import FORMS, export_adapter
+from selma_core.artifacts.lora_manifest import read_manifest
 from selma_core.artifacts.lora_reader import read_layers
 from selma_core.config import bind_options
 from selma_core.config.canonical import expanded_options
@@ -102,18 +102,10 @@ def _base(files: Sequence[Path]) -> str:
     """
     named: dict[str, Path] = {}
     for file in files:
-        found = _manifest(read_layers(file).metadata).get("base")
+        found = read_manifest(read_layers(file).metadata).get("base")
         if isinstance(found, str) and found:
             named.setdefault(found, file)
     if len(named) > 1:
         listed = ", ".join(f"{base} ({file})" for base, file in named.items())
         raise UserError(f"the files are for different base models: {listed}; if that is wrong, say --base ID")
     return next(iter(named), "")
-
-
-def _manifest(metadata: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        found = json.loads(metadata.get("selma.manifest", "{}"))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

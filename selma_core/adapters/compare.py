@@ -9,10 +9,9 @@ from typing import Any
 
 import attrs
 
-from selma_core.adapters.describe import matrices
 from selma_core.artifacts.lora_reader import LayerReader, read_layers
 from selma_core.errors import ArtifactError
-from selma_core.merging.algebra import inner
+from selma_core.merging.algebra import flat, inner
 
 
 @attrs.frozen
@@ -70,8 +69,8 @@ def compare(
 
 
 def _products(a: LayerReader | None, b: LayerReader | None, name: str) -> Products:
-    first = matrices(a.factors(name)) if a is not None else None
-    second = matrices(b.factors(name)) if b is not None else None
+    first = flat(a.factors(name)) if a is not None else None
+    second = flat(b.factors(name)) if b is not None else None
     if first is None or second is None:
         return Products(inner(first, first) if first else 0.0, inner(second, second) if second else 0.0, 0.0)
     shapes = [[part.up.shape[0], part.down.shape[1]] for part in (first, second)]

@@ -11,8 +11,7 @@ from typing import Any
 from selma_core.artifacts.lora_family import detect
 from selma_core.artifacts.lora_manifest import read_manifest
 from selma_core.artifacts.lora_reader import LayerReader, read_layers
-from selma_core.merging.algebra import norm
-from selma_core.protocols import Factors
+from selma_core.merging.algebra import flat, norm
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -42,11 +41,6 @@ def describe(path: Path) -> dict[str, Any]:
     }
 
 
-def matrices(factors: Factors) -> Factors:
-    """Factors with convolutions flattened to matrices."""
-    return Factors(up=factors.up.flatten(1), down=factors.down.flatten(1))
-
-
 def _layer(reader: LayerReader, name: str) -> dict[str, Any]:
     info = reader.info(name)
     return {
@@ -55,7 +49,7 @@ def _layer(reader: LayerReader, name: str) -> dict[str, Any]:
         "rank": info.rank,
         "alpha": info.alpha,
         "scale": reader.scale(name),
-        "norm": norm(matrices(reader.factors(name))),
+        "norm": norm(flat(reader.factors(name))),
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,21 +51,6 @@ def read_header(path: Path) -> TensorHeader:
     if size != expected:
         raise _broken(path, f"is {'truncated' if size < expected else 'too long'}: {size} of {expected} bytes")
     return TensorHeader(shapes, metadata)
-
-
-def sort_metadata(data: bytes) -> bytes:
-    """A safetensors file with its free text fields sorted: the library writes them in a new order in every process."""
-    length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
-    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)  # the format aligns the tensors to 8 bytes
-    return len(text).to_bytes(8, "little") + text + data[8 + length :]
-
-
-def count_values(header: TensorHeader) -> int:
-    """How many numbers the file holds."""
-    return sum(math.prod(shape) for shape in header.shapes.values())
 
 
 def _parse(path: Path, raw: bytes) -> dict[str, Any]:

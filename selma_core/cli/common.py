@@ -44,6 +44,14 @@ Until = Annotated[
         show_default=False,
     ),
 ]
+
+
+def option_flag(what: str) -> Parameter:
+    """The parameter `-o name=value` of a command that runs one plugin; `what` it sets, with an example."""
+    line = f"{what}; may be given again."
+    return Parameter(name=("-o", "--option"), help=line, negative="", consume_multiple=False, show_default=False)
+
+
 Json = Annotated[bool, Parameter(name="--json", help="Print JSON on stdout.", negative="", show_default=False)]
 
 _log = logging.getLogger("selma")

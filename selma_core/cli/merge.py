@@ -7,22 +7,13 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from selma_core.cli.common import Json, PluginFiles, open_catalog, print_json
+from selma_core.cli.common import Json, PluginFiles, open_catalog, option_flag, print_json
 from selma_core.config.layers import Layers
 from selma_core.config.overrides import apply_overrides
 from selma_core.errors import UserError
 from selma_core.registry import Registry
 
-Options = Annotated[
-    tuple[str, ...],
-    Parameter(
-        name=("-o", "--option"),
-        help="An option of the strategy, like `-o density=0.3`; may be given again.",
-        negative="",
-        consume_multiple=False,
-        show_default=False,
-    ),
-]
+Options = Annotated[tuple[str, ...], option_flag("An option of the strategy, like `-o density=0.3`")]
 
 
 def merge_command(

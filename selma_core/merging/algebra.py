@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 NOISE = 1e-6
 
 
+def flat(factors: Factors) -> Factors:
+    """Factors as matrices: convolutions flattened to B [m, r], A [r, in * kh * kw]."""
+    return Factors(up=factors.up.flatten(1), down=factors.down.flatten(1))
+
+
 def matrix(part: Factors | Dense) -> torch.Tensor:
     """The delta [m, n] itself."""
     return part.delta if isinstance(part, Dense) else part.up @ part.down

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from selma_core.errors import UserError
-from selma_core.merging.algebra import concatenate, exact, norm, present, truncate
+from selma_core.merging.algebra import concatenate, exact, flat, norm, present, truncate
 from selma_core.merging.blocks import block_factors
 from selma_core.merging.options import MergeOptions
 from selma_core.protocols import Dense, Factors, LayerJob, MergeStrategy
@@ -43,12 +43,13 @@ def merge_layer(strategy: MergeStrategy, job: LayerJob) -> MergedLayer | None:
         return None
     options = getattr(strategy, "options", None)
     settings = options if isinstance(options, MergeOptions) else MergeOptions()
-    flat = attrs.evolve(job, experts=tuple(map(_flat, job.experts)), weights=_weights(job, settings))
-    found = strategy.merge_layer(flat)
+    experts = tuple(None if expert is None else flat(expert) for expert in job.experts)
+    flattened = attrs.evolve(job, experts=experts, weights=_weights(job, settings))
+    found = strategy.merge_layer(flattened)
     if found is None:
         return None
     found = _times(found, settings.scale)
-    plain, own = norm(concatenate(present(flat))), norm(found)
+    plain, own = norm(concatenate(present(flattened))), norm(found)
     if not math.isfinite(own):
         raise UserError(f"layer '{job.name}': the merge gave NaN or infinity")
     ratio = own / plain if plain > 0 else (1.0 if own == 0 else 0.0)
@@ -56,10 +57,6 @@ def merge_layer(strategy: MergeStrategy, job: LayerJob) -> MergedLayer | None:
         found = _times(found, abs(settings.scale) * plain / own)
     cut, retained = _compress(found, settings.rank)
     return MergedLayer(factors=_shaped(cut, kernel), norm_ratio=ratio, retained=retained)
-
-
-def _flat(expert: Factors | None) -> Factors | None:
-    return None if expert is None else Factors(up=expert.up.flatten(1), down=expert.down.flatten(1))
 
 
 def _weights(job: LayerJob, settings: MergeOptions) -> tuple[float, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from selma_core.artifacts.images import png_bytes
+from selma_core.artifacts.jsonl import Appender, repair
 from selma_core.data import ImageItem, ImageRequest, Prompt
 from selma_core.errors import UserError, did_you_mean
 from selma_core.merging.files import MergePlan, merge_files
@@ -56,8 +57,7 @@ class Arena:
         known = self._known.of(key)
         left = [p for p in self._prompts[:prompts] if p.id not in known]
         if left:
-            for prompt_id, value in self._draw(weights, left).items():
-                self._known.add(key, prompt_id, value)
+            self._known.add(key, self._draw(weights, left))
         self.drawn += len(left)
         known = self._known.of(key)
         return [value for p in self._prompts[:prompts] if (value := known[p.id]) is not None]
@@ -92,25 +92,22 @@ class Arena:
 
 
 class _Journal:
-    """Measured scores, one line each, so that a killed search goes on where it was."""
+    """Measured scores, one row each, so that a killed search goes on where it was."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._rows: dict[str, dict[str, float | None]] = {}
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-            try:
-                key, prompt, value = json.loads(line)
-            except ValueError:
-                break  # the last line of a killed run may be half a line
-            self._rows.setdefault(key, {})[prompt] = value
+        self._known: dict[str, dict[str, float | None]] = {}
+        for row in repair(path):
+            self.of(row.take("candidate", str))[row.take("prompt", str)] = row.number_or_none("value")
 
     def of(self, key: str) -> dict[str, float | None]:
-        return self._rows.setdefault(key, {})
+        return self._known.setdefault(key, {})
 
-    def add(self, key: str, prompt: str, value: float | None) -> None:
-        self._rows.setdefault(key, {})[prompt] = value
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps([key, prompt, value]) + "\n")
+    def add(self, key: str, scores: Mapping[str, float | None]) -> None:
+        self.of(key).update(scores)
+        with Appender(self._path) as file:
+            for prompt, value in scores.items():
+                file.add({"candidate": key, "prompt": prompt, "value": value})
 
 
 def _prompts(options: SearchOptions, context: Context) -> tuple[Prompt, ...]:
@@ -123,15 +120,14 @@ def _prompts(options: SearchOptions, context: Context) -> tuple[Prompt, ...]:
 
 
 def _item(folder: Path, request: ImageRequest, image: Any) -> ImageItem:
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
+    data = png_bytes(image)
     path = folder / request.file_name
-    path.write_bytes(buffer.getvalue())
+    path.write_bytes(data)
     return ImageItem(
         item_id=f"{request.prompt.id}-{request.k}",
         prompt=request.prompt,
         path=path,
-        sha256=hashlib.sha256(buffer.getvalue()).hexdigest(),
+        sha256=hashlib.sha256(data).hexdigest(),
         k=request.k,
         seed=request.seed,
     )
