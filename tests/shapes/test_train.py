@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from selma_plugins.shapes.scene import COLORS, SHAPES, Object, Scene
+from selma_plugins.shapes.scene import COLORS, SHAPES, SIZES, Object, Scene
 from selma_plugins.shapes.train import checkpoint
 from selma_plugins.shapes.train.clock import Clock, rate, say
 from selma_plugins.shapes.train.denoiser import DenoiserOptions, Levels, Run, build, scheduler
@@ -100,12 +100,14 @@ def test_a_run_resumes_and_a_further_leg_has_its_own_budget(tmp_path: Path) -> N
 
 def test_a_layout_says_what_is_at_each_place() -> None:
     ring = Object("ring", "cyan", "small", cx=10, cy=50)
-    [(shapes, colors)] = layouts([Scene((ring,), "black")])
+    [(shapes, colors, sizes)] = layouts([Scene((ring,), "black")])
     there = shapes == SHAPES.index("ring")
     assert there.nonzero().tolist() == [[y, x] for y in range(11, 14) for x in range(1, 4)]
     assert (colors[there] == COLORS.index("cyan")).all()
     assert (shapes[~there] == len(SHAPES)).all()
     assert (colors[~there] == len(COLORS)).all()
+    assert (sizes[there] == SIZES.index("small")).all()
+    assert (sizes[~there] == len(SIZES)).all()
 
 
 def test_the_lesson_in_layout_reaches_the_denoiser_and_falls() -> None:

@@ -13,7 +13,7 @@ from selma_plugins.shapes.train.team import Team
 BASE = {"name": "shapes_base", "minutes": 72.0, "channels": (32, 64, 128)}
 SMALL = {"name": "shapes_small", "minutes": 25.0, "channels": (16, 32, 64), "batch": 32}
 # Options of the denoiser that the command line may set.
-CHOSEN = ("leg", "peak", "hold", "phase", "noisy", "batch", "early", "power", "pairs", "layout")
+CHOSEN = ("leg", "peak", "hold", "phase", "noisy", "batch", "early", "power", "pairs", "singles", "layout")
 
 
 def arguments() -> argparse.Namespace:
@@ -33,6 +33,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--early", type=float, help="share of samples at times of much noise")
     parser.add_argument("--power", type=float, help="of the weights over noise levels, 0 to 1")
     parser.add_argument("--pairs", type=float, help="share of samples from scenes of two objects")
+    parser.add_argument("--singles", type=float, help="share of samples from scenes of one object")
     parser.add_argument("--layout", type=float, help="weight of the lesson in what is where")
     parser.add_argument("--shards", type=int, default=10, help="4096 scenes each")
     parser.add_argument(

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from selma_plugins.shapes.render import pixels
 from selma_plugins.shapes.train import checkpoint
-from selma_plugins.shapes.train.clock import Clock, rate, say
+from selma_plugins.shapes.train.clock import Clock
+from selma_plugins.shapes.train.fit import Fit, Pace, trainable
 from selma_plugins.shapes.train.latents import load_shards
 from selma_plugins.shapes.train.vae import drawn_loss, to_tensor
 
@@ -48,37 +49,20 @@ def train(options: DecoderOptions) -> AutoencoderKL:
     vae = AutoencoderKL.from_pretrained(folder).to(options.device).train()
     vae.encoder.requires_grad_(False)
     vae.quant_conv.requires_grad_(False)
-    weights = [p for p in vae.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=options.peak, betas=(0.9, 0.99), weight_decay=1e-4)
-    clock, step = Clock(options.minutes, options.steps), 0
-    saved = checkpoint.load(options.work / "decoder.safetensors")
-    if saved:
-        vae.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        clock.spent, step = saved["seconds"], saved["step"]
-    torch.manual_seed(options.seed + step)
-    rng, losses = Random(options.seed + step), []
+    pace = Pace(options.peak, hold=0.3, betas=(0.9, 0.99), decay=1e-4, every=200)
+    fit = Fit("decoder", log, trainable(vae), Clock(options.minutes, options.steps), pace)
+    file = options.work / "decoder.safetensors"
+    fit.resume(file, vae)
+    torch.manual_seed(options.seed + fit.step)
+    rng = Random(options.seed + fit.step)
     scenes, latents = load_shards(options.work, options.shards)
-    while (progress := clock.progress(step)) < 1:
+    while fit.goes_on():
         picks = [rng.randrange(len(scenes)) for _ in range(options.batch)]
         wanted = to_tensor(np.stack([pixels(scenes[i]) for i in picks])).to(options.device)
         given = noisy(latents[picks].float().to(options.device), options.noise)
-        for group in optimizer.param_groups:
-            group["lr"] = rate(progress, options.peak, warm=0.02, hold=0.3)
-        loss = drawn_loss(vae.decode(given).sample, wanted)
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        step += 1
-        losses.append(loss.item())
-        if step % 200 == 0:
-            say(log, f"decoder step {step} seconds {clock.seconds:.0f} loss {sum(losses) / len(losses):.4f}")
-            losses = []
-        if step % 1000 == 0:
-            state = {"model": vae.state_dict(), "optimizer": optimizer.state_dict()}
-            checkpoint.save(options.work / "decoder.safetensors", {**state, "seconds": clock.seconds, "step": step})
+        fit.learn(drawn_loss(vae.decode(given).sample, wanted))
+        if fit.step % 1000 == 0:
+            fit.keep(file, vae)
     vae = vae.cpu().eval()
     checkpoint.publish(folder, vae.save_pretrained)
-    say(log, f"decoder done after {step} steps, {clock.seconds:.0f} s")
     return vae

@@ -50,6 +50,7 @@ class DenoiserOptions:
     early: float = 0.0  # share of samples at times of much noise, where the layout is decided
     power: float = 1.0  # of the weights that even out the losses over the noise levels
     pairs: float = 0.0  # share of samples taken from scenes of two single objects
+    singles: float = 0.0  # and from scenes of one object
     layout: float = 0.2  # weight of the second lesson, see `layout`
     drop: float = 0.1  # captions left out, for guidance
     shards: int = 10
@@ -150,6 +151,7 @@ class Data:
         self.rng = Random(seed)
         self.scenes: list[Scene] = []
         self.latents = self.layouts = torch.empty(0)
+        self.one: list[int] = []
         self.two: list[int] = []
         self.reload()
 
@@ -158,16 +160,23 @@ class Data:
         if len(self.scenes) < self.options.shards * 4096:
             self.scenes, self.latents = load_shards(self.options.work, self.options.shards)
             self.layouts = layouts(self.scenes)
+            self.one = [i for i, s in enumerate(self.scenes) if len(s.objects) == 1]
             self.two = [i for i, s in enumerate(self.scenes) if len(s.objects) == len(groups_of(s)) == 2]
+
+    def pick(self) -> int:
+        """The index of a scene: of two objects or of one at the shares asked for, else any."""
+        share = self.rng.random()
+        if share < self.options.pairs:
+            return self.rng.choice(self.two)
+        if share < self.options.pairs + self.options.singles:
+            return self.rng.choice(self.one)
+        return self.rng.randrange(len(self.scenes))
 
     @torch.no_grad()
     def batch(self, strength: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents (b, 4, 16, 16), text states (b, 48, 128) and layouts (b, 2, 16, 16)."""
+        """Latents (b, 4, 16, 16), text states (b, 48, 128) and layouts (b, 3, 16, 16)."""
         o = self.options
-        picks = [
-            self.rng.choice(self.two) if self.rng.random() < o.pairs else self.rng.randrange(len(self.scenes))
-            for _ in range(o.batch)
-        ]
+        picks = [self.pick() for _ in range(o.batch)]
         texts = [
             "" if self.rng.random() < o.drop else training_caption(self.scenes[i], self.rng, strength)[1] for i in picks
         ]

@@ -18,8 +18,9 @@ from PIL import Image
 from torch import Tensor
 
 from selma_plugins.shapes.train import checkpoint
-from selma_plugins.shapes.train.clock import Clock, rate, say
+from selma_plugins.shapes.train.clock import Clock
 from selma_plugins.shapes.train.decoder import noisy
+from selma_plugins.shapes.train.fit import Fit, Pace, trainable
 from selma_plugins.shapes.train.latents import load_shards
 from selma_plugins.shapes.train.vae import drawn_loss, to_tensor
 
@@ -71,29 +72,18 @@ def train(options: EncoderOptions) -> AutoencoderKL:
     folder, log = options.work / "vae", options.work / "encoder.log"
     vae = AutoencoderKL.from_pretrained(folder).to(options.device).train()
     vae.requires_grad_(False)
-    weights = [*vae.encoder.requires_grad_(True).parameters(), *vae.quant_conv.requires_grad_(True).parameters()]
-    optimizer = torch.optim.AdamW(weights, lr=options.peak, betas=(0.9, 0.99), weight_decay=1e-4)
-    clock, step, losses = Clock(options.minutes, options.steps), 0, []
+    vae.encoder.requires_grad_(True)
+    vae.quant_conv.requires_grad_(True)
+    pace = Pace(options.peak, hold=0.3, betas=(0.9, 0.99), decay=1e-4)
+    fit = Fit("encoder", log, trainable(vae), Clock(options.minutes, options.steps), pace)
     torch.manual_seed(options.seed)
     source = Pictures(options, vae)
-    while (progress := clock.progress(step)) < 1:
+    while fit.goes_on():
         pictures, latents = source.batch()
-        for group in optimizer.param_groups:
-            group["lr"] = rate(progress, options.peak, warm=0.02, hold=0.3)
         posterior = vae.encode(pictures).latent_dist
         loss = drawn_loss(vae.decode(posterior.sample()).sample, pictures)
         loss = loss + options.tie * F.mse_loss(posterior.mean[: len(latents)], latents)
-        loss = loss + options.spread * posterior.std.mean()
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        step += 1
-        losses.append(loss.item())
-        if step % 100 == 0:
-            say(log, f"encoder step {step} seconds {clock.seconds:.0f} loss {sum(losses) / len(losses):.4f}")
-            losses = []
+        fit.learn(loss + options.spread * posterior.std.mean())
     vae = vae.cpu().eval()
     checkpoint.publish(folder, vae.save_pretrained)
-    say(log, f"encoder done after {step} steps, {clock.seconds:.0f} s")
     return vae

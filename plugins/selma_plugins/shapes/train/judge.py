@@ -20,7 +20,8 @@ from selma_plugins.shapes.captions import training_caption
 from selma_plugins.shapes.judge.reader import CELL, GRID, ImageReader, Looks, TextReader, found, save_judge
 from selma_plugins.shapes.render import pixels
 from selma_plugins.shapes.scene import BACKGROUNDS, COLORS, SHAPES, SIZES, Scene, random_scene
-from selma_plugins.shapes.train.clock import Clock, rate, say
+from selma_plugins.shapes.train.clock import Clock
+from selma_plugins.shapes.train.fit import Fit, Pace, trainable
 from selma_plugins.shapes.train.latents import load_shards
 from selma_plugins.shapes.train.text import encode, labels
 from selma_plugins.shapes.train.vae import to_tensor
@@ -117,23 +118,10 @@ def train(options: JudgeTraining, vae: AutoencoderKL, encoder: CLIPTextModel, to
 
 
 def _fit(name: str, options: JudgeTraining, share: float, model: nn.Module, step_loss: StepLoss) -> None:
-    """The frame of both trainings: AdamW, the rate up and down to zero, clipped gradients, a line a hundred steps."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.peak, weight_decay=0.01)
-    clock, step, log = Clock(options.minutes * share, round(options.steps * share)), 0, options.work / "judge.log"
-    while (progress := clock.progress(step)) < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = rate(progress, options.peak, warm=0.02)
-        loss, right = step_loss()
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        if step % 100 == 0:
-            say(
-                log, f"{name} step {step} seconds {clock.seconds:.0f} loss {loss.item():.3f} read rightly {right():.3f}"
-            )
-    say(log, f"{name} done after {step} steps, {clock.seconds:.0f} s")
+    clock = Clock(options.minutes * share, round(options.steps * share))
+    fit = Fit(name, options.work / "judge.log", trainable(model), clock, Pace(options.peak))
+    while fit.goes_on():
+        fit.learn(*step_loss())
 
 
 def _train_text(options: JudgeTraining, encoder: CLIPTextModel, tokenizer: CLIPTokenizer) -> TextReader:

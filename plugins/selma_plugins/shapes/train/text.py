@@ -5,6 +5,7 @@ colour, size and role of each shape and the background; at a noun the same for t
 diffusion model then reads finished features and need not learn the language as well.
 """
 
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -19,7 +20,8 @@ from selma_plugins.shapes.corruption import OPPOSITE
 from selma_plugins.shapes.scene import BACKGROUNDS, COLORS, RELATIONS, SHAPES, SIZES, random_scene
 from selma_plugins.shapes.spec import Spec
 from selma_plugins.shapes.train import checkpoint
-from selma_plugins.shapes.train.clock import Clock, rate, say
+from selma_plugins.shapes.train.clock import Clock
+from selma_plugins.shapes.train.fit import Fit, Pace, trainable
 from selma_plugins.shapes.train.tokenizer import MAX_TOKENS, write_tokenizer
 from selma_plugins.shapes.words import PLURALS
 
@@ -142,31 +144,20 @@ def train(options: TextOptions) -> tuple[CLIPTextModel, CLIPTokenizer]:
     rng, table = Random(options.seed + options.again), noun_table(tokenizer).to(options.device)
     encoder = CLIPTextModel.from_pretrained(done) if done.exists() else build(tokenizer)
     encoder, reader = encoder.to(options.device), Reader().to(options.device)
-    weights = [*encoder.parameters(), *reader.parameters()]
-    optimizer = torch.optim.AdamW(weights, lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01)
-    clock, step, log = Clock(options.minutes, options.steps), 0, options.work / "text.log"
-    while (progress := clock.progress(step)) < 1:
+    pace = Pace(options.peak, warm=0.05, betas=(0.9, 0.98), every=50)
+    clock = Clock(options.minutes, options.steps)
+    fit = Fit("text", options.work / "text.log", trainable(encoder, reader), clock, pace)
+    while fit.goes_on():
         texts, wanted, grounds = caption_batch(options.batch, rng)
         ids = encode(tokenizer, texts).to(options.device)
-        for group in optimizer.param_groups:
-            group["lr"] = rate(progress, options.peak, warm=0.05)
         states = encoder(ids)[0]
         # Any end mark must hold the whole, as the denoiser attends to all of the padding.
         first = (ids == tokenizer.eos_token_id).int().argmax(1)
         ends = first + (torch.rand(len(ids)) ** 2 * (MAX_TOKENS - first.cpu())).long().to(first)
-        nouns = table[ids]
-        loss = reader(states, ends, nouns, wanted.to(ids.device))
+        loss = reader(states, ends, table[ids], wanted.to(ids.device))
         ground = reader.backdrop(states[torch.arange(len(ids)), ends])
+        right = partial(accuracy, reader, states, ends, wanted.to(ids.device))
         loss = loss + F.cross_entropy(ground, grounds.to(ids.device))
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        step += 1
-        if step % 50 == 0:
-            right = accuracy(reader, states, ends, wanted.to(ids.device))
-            say(log, f"text step {step} seconds {clock.seconds:.0f} loss {loss.item():.3f} "
-                f"read rightly {right:.3f}")  # fmt: skip
+        fit.learn(loss, right)
     checkpoint.publish(done, encoder.cpu().eval().save_pretrained)
-    say(log, f"text done after {step} steps, {clock.seconds:.0f} s")
     return encoder, tokenizer

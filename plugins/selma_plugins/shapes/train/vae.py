@@ -11,7 +11,8 @@ from diffusers import AutoencoderKL
 from selma_plugins.shapes.render import pixels
 from selma_plugins.shapes.scene import CANVAS, random_scene
 from selma_plugins.shapes.train import checkpoint
-from selma_plugins.shapes.train.clock import Clock, rate, say
+from selma_plugins.shapes.train.clock import Clock, say
+from selma_plugins.shapes.train.fit import Fit, Pace, trainable
 
 LATENT_CHANNELS = 4
 OBJECT_WEIGHT = 4.0
@@ -128,31 +129,19 @@ def train(options: VaeOptions) -> AutoencoderKL:
 
 def run_stage(vae: AutoencoderKL, options: VaeOptions, number: int, stage: Stage) -> None:
     """Train one stage in place; resumes within it, and skips it where its checkpoint is last."""
-    file, log = options.work / f"vae{number}.safetensors", options.work / "vae.log"
+    file = options.work / f"vae{number}.safetensors"
     vae.to(options.device).train()
-    optimizer = torch.optim.AdamW(vae.parameters(), lr=stage.peak, betas=(0.9, 0.99), weight_decay=1e-4)
-    clock, step = Clock(stage.minutes, options.steps), 0
-    saved = checkpoint.load(file)
-    if saved:
-        vae.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        clock.spent, step = saved["seconds"], saved["step"]
-    rng = Random(f"{options.seed} {number} {step}")
-    while (progress := clock.progress(step)) < 1:
+    pace = Pace(stage.peak, warm=0.03, betas=(0.9, 0.99), decay=1e-4)
+    clock = Clock(stage.minutes, options.steps)
+    fit = Fit(f"vae stage {number}", options.work / "vae.log", trainable(vae), clock, pace)
+    fit.resume(file, vae)
+    rng = Random(f"{options.seed} {number} {fit.step}")
+    while fit.goes_on():
         images = picture_batch(stage.batch, rng, stage.crop).to(options.device)
-        for group in optimizer.param_groups:
-            group["lr"] = rate(progress, stage.peak, warm=0.03)
-        loss = loss_of(vae, images, stage.kl_weight)
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        if step % 100 == 0:
-            say(log, f"vae stage {number} step {step} seconds {clock.seconds:.0f} loss {loss.item():.4f}")
-        if step % 1000 == 0 or clock.progress(step) >= 1:
-            state = {"model": vae.state_dict(), "optimizer": optimizer.state_dict()}
-            checkpoint.save(file, {**state, "seconds": clock.seconds, "step": step})
+        fit.learn(loss_of(vae, images, stage.kl_weight))
+        if fit.step % 1000 == 0:
+            fit.keep(file, vae)
+    fit.keep(file, vae)
 
 
 @torch.no_grad()
