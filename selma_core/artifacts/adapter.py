@@ -17,6 +17,7 @@ from selma_core.artifacts.lora_config import HEADER_KEY, minimal_fields
 from selma_core.artifacts.lora_keys import parse_name
 from selma_core.artifacts.lora_reader import LayerReader, read_layers
 from selma_core.artifacts.lora_sources import WEIGHTS
+from selma_core.artifacts.tensor_reader import finite
 from selma_core.artifacts.tensor_writer import TensorWriter
 from selma_core.errors import ArtifactError
 from selma_core.files import write_json
@@ -75,8 +76,8 @@ def write_side_files(folder: Path, metadata: Mapping[str, Any], curve: Iterable[
 class AdapterWriter(TensorWriter):
     """A LoRA file of the canonical form, written tensor by tensor; see `TensorWriter`."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, room: int = 0) -> None:
+        super().__init__(path, room)
         self._ranks: dict[str, dict[str, int]] = {}
 
     def add(self, name: str, value: torch.Tensor) -> None:
@@ -99,12 +100,10 @@ class AdapterWriter(TensorWriter):
 
 
 def _check(file: Path, name: str, value: torch.Tensor) -> None:
-    import torch
-
     found = parse_name(name, str(file))
     if name != f"{found.layer}.lora_{'A' if found.part == 'down' else 'B'}.weight":
         raise ArtifactError(f"{file}: tensor '{name}' is not in canonical form (`{found.layer}.lora_A.weight`)")
-    if not bool(torch.isfinite(value).all()):
+    if not finite(value):
         raise ArtifactError(f"{file}: tensor '{name}' holds NaN or infinity")
 
 

@@ -17,6 +17,7 @@ from selma_core.artifacts.lora_manifest import KEY, kohya_header, modelspec
 from selma_core.artifacts.lora_reader import LayerReader
 from selma_core.artifacts.lora_sources import PEFT_WEIGHTS
 from selma_core.artifacts.lora_spelling import comfyui_names, kohya_names, peft_folders
+from selma_core.artifacts.tensor_reader import finite
 from selma_core.artifacts.tensor_writer import TensorWriter
 from selma_core.errors import ArtifactError
 from selma_core.files import make_folder, write_json
@@ -67,7 +68,7 @@ class HashingWriter(TensorWriter):
         """
         import torch
 
-        if not bool(torch.isfinite(value).all()):
+        if not finite(value):
             raise ArtifactError(f"{self.path}: tensor '{name}' holds infinity in {value.dtype}; type: --dtype float32")
         data = value.detach().to("cpu").contiguous()
         self._hash.update(data.flatten().view(torch.uint8).numpy().data)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Singular values below this share of the largest are rounding: fp32 has 1.2e-7.
 NOISE = 1e-6
+# A sum below this share of the sum of its terms' sizes has lost digits of fp32 to cancellation.
+CANCELLED = 0.03
 
 
 def flat(factors: Factors) -> Factors:
@@ -42,10 +44,21 @@ def concatenate(terms: Sequence[tuple[float, Factors]]) -> Factors:
     return Factors(up=up, down=torch.cat([part.down for _, part in terms]))
 
 
+def image(part: Factors | Dense, vector: torch.Tensor) -> torch.Tensor:
+    """D x of a delta [m, n] and a vector [n]."""
+    return part.delta @ vector if isinstance(part, Dense) else part.up @ (part.down @ vector)
+
+
 def inner(a: Factors, b: Factors) -> float:
-    """<D_a, D_b> = tr((B_a' B_b)(A_b A_a')) in float64: (m + n) r_a r_b products instead of m n r."""
-    up = a.up.double().T @ b.up.double()
-    return float((up * (a.down.double() @ b.down.double().T)).sum())
+    """<D_a, D_b> = tr((B_a' B_b)(A_b A_a')): (m + n) r_a r_b products instead of m n r.
+
+    In the factors' type where the terms hardly cancel, else in float64.
+    """
+    terms = (a.up.T @ b.up).double() * (a.down @ b.down.T).double()
+    total = float(terms.sum())
+    if abs(total) > CANCELLED * float(terms.abs().sum()):
+        return total
+    return float(((a.up.double().T @ b.up.double()) * (a.down.double() @ b.down.double().T)).sum())
 
 
 def norm(part: Factors | Dense) -> float:

@@ -61,7 +61,7 @@ def merge_files(
     present = [set(reader.names()) for reader in readers]
     layers = sorted(set().union(*present))
     merged: dict[str, MergedLayer] = {}
-    with AdapterWriter(out) as writer:
+    with AdapterWriter(out, _room(layers, plan.record)) as writer:
         for done, layer in enumerate(layers):
             progress(done, len(layers))
             experts = tuple(r.factors(layer) if layer in has else None for r, has in zip(readers, present, strict=True))
@@ -77,6 +77,11 @@ def merge_files(
         writer.finish(card)
     progress(len(layers), len(layers))
     return card
+
+
+def _room(layers: Sequence[str], record: dict[str, Any]) -> int:
+    """Bytes that the header will hardly be longer than: two entries, a rank and two figures a layer, and the card."""
+    return sum(6 * len(layer) + 400 for layer in layers) + len(str(record)) + 8192
 
 
 # Stands in for factors that are written already: only the figures of a layer are kept.

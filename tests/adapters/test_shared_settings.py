@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from selma_core.artifacts.tensor_writer import TensorWriter
 from selma_core.errors import UserError
+from selma_core.merging.algebra import norm
 from selma_core.merging.blocks import LAYOUTS, block_of
 from selma_core.merging.layer import merge_layer
 from selma_core.merging.options import MergeOptions
@@ -137,9 +138,11 @@ def test_nan_is_refused() -> None:
         merge_layer(Broken(MergeOptions()), job())
 
 
-def test_a_streamed_file_is_a_safetensors_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("room", [0, 40, 1000])
+def test_a_streamed_file_is_a_safetensors_file(tmp_path: Path, room: int) -> None:
+    """Whether there was room for its header or not."""
     tensors = {"b": torch.randn(3, 4), "a": torch.randn(5).half(), "c": torch.zeros(0, 2), "d": torch.tensor(2.0)}
-    with TensorWriter(tmp_path / "x.safetensors") as writer:
+    with TensorWriter(tmp_path / "x.safetensors", room) as writer:
         for name, value in tensors.items():
             writer.add(name, value)
         writer.finish({"z": "1", "y": "ü"})
@@ -155,3 +158,31 @@ def test_an_unfinished_file_does_not_appear(tmp_path: Path) -> None:
     with TensorWriter(tmp_path / "x.safetensors") as writer:
         writer.add("a", torch.ones(2))
     assert list(tmp_path.iterdir()) == []
+
+
+class AllBut(Strategy[MergeOptions]):
+    """The sum, with one entry of the delta left out."""
+
+    def merge_layer(self, job: LayerJob) -> Dense:
+        delta = plain(job, (job.weights[0], job.weights[1])).flatten(1)
+        return Dense(delta=delta * (torch.arange(delta.numel()).reshape(delta.shape) != 7))
+
+
+def test_a_delta_that_is_nearly_the_sum_is_not_taken_for_it() -> None:
+    work = job()
+    found = merge_layer(AllBut(MergeOptions()), work)
+    assert found is not None
+    whole = plain(work, (work.weights[0], work.weights[1])).flatten(1)
+    wanted = math.sqrt(1 - float(whole.flatten()[7] / whole.norm()) ** 2)
+    assert found.norm_ratio == pytest.approx(wanted, rel=1e-6)
+    assert found.norm_ratio != 1.0
+
+
+def test_norms_survive_cancellation() -> None:
+    """B A - B A' with A' next to A: in fp32 the products alone would leave no digit."""
+    torch.manual_seed(0)
+    up, down, step = torch.randn(40, 4), torch.randn(4, 30), torch.randn(4, 30)
+    near = down + 1e-4 * step
+    both = Factors(up=torch.cat([up, -up], 1), down=torch.cat([down, near]))
+    exact = up.double() @ (down.double() - near.double())
+    assert norm(both) == pytest.approx(float(exact.norm()), rel=1e-5)
