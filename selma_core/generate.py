@@ -1,9 +1,9 @@
-"""One image outside of any recipe: a prompt, a generator with its options, perhaps an adapter."""
+"""One image outside of any recipe: a prompt, a generator with its options, perhaps adapters."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from selma_core.catalog import Catalog
     from selma_core.registry import Registry
 
-_ADAPTER_NAME = "pytorch_lora_weights.safetensors"
-
 
 def generate_image(
     prompt: str,
@@ -28,7 +26,7 @@ def generate_image(
     catalog: Catalog,
     registry: Registry,
     generator: str = "diffusers",
-    adapter: Path | None = None,
+    adapters: Sequence[Path] = (),
     seed: int = 0,
     device: str = "auto",
     report: Callable[[Mapping[str, Any]], None] | None = None,
@@ -36,21 +34,24 @@ def generate_image(
     """Draws one RGB image.
 
     Args:
-        options: of the generator, as a recipe writes them. adapter: a LoRA file, or a folder that holds one.
+        options: of the generator, as a recipe writes them.
+        adapters: LoRA files or folders of any form that `selma adapter convert` reads; several are applied side by side,
+            unmerged, each at weight 1/T unless the generator's `adapter_weights` says otherwise.
         seed: of this image itself; the `seed` of an image's metadata row draws that image again.
         report: gets progress and warnings as JSON.
 
     Raises:
-        UserError: unknown generator, wrong option, missing model or adapter. StageError: no image came.
+        UserError: unknown generator, wrong option, missing model. ArtifactError: an adapter that cannot be read.
+        StageError: no image came.
     """
     from selma_core.stages.context import StageContext
 
     offer = catalog.find("image_generator", generator)
     origins = {f"options.{name}": "the command line" for name in options}
     bound = bind_options(offer, options, path="options", origins=origins, catalog=catalog, registry=registry)
-    file = None if adapter is None else adapter_path(adapter)
     request = ImageRequest(prompt=Prompt(id="prompt", text=prompt), k=0, seed=seed)
     with tempfile.TemporaryDirectory(prefix="selma-generate-") as folder:
+        files = tuple(_canonical(path.expanduser(), Path(folder), place) for place, path in enumerate(adapters))
         context = StageContext(
             seed=seed,
             workdir=Path(folder),
@@ -62,21 +63,19 @@ def generate_image(
         built = catalog.build(offer, bound)
         if isinstance(built, Attachable):
             built.attach(context)
-        for _, image in built.images(ImageJob(context=context, requests=(request,), adapter=file)):
+        one, several = (files[0], ()) if len(files) == 1 else (None, files)
+        job = ImageJob(context=context, requests=(request,), adapter=one, adapters=several)
+        for _, image in built.images(job):
             return image  # type: ignore[no-any-return]
     raise StageError(f"image_generator '{offer.qualified}' gave no image")
 
 
-def adapter_path(path: Path) -> Path:
-    """The LoRA file that a file or folder stands for.
+def _canonical(path: Path, folder: Path, place: int) -> Path:
+    """The adapter as generators take it: the file itself where it has that form, else a copy in `folder`."""
+    from selma_core.artifacts.lora_export import export_adapter
+    from selma_core.artifacts.lora_reader import read_layers
 
-    Raises:
-        UserError: there is none.
-    """
-    path = path.expanduser()
-    file = path / _ADAPTER_NAME if path.is_dir() else path
-    if not file.is_file():
-        raise UserError(f"adapter {path}: there is no file {file}")
-    if file.suffix != ".safetensors":
-        raise UserError(f"adapter {path}: only .safetensors files are read")
-    return file
+    reader = read_layers(path)
+    if reader.form == "native" and all(reader.scale(layer) == 1.0 for layer in reader.names()):
+        return reader.files[0]
+    return export_adapter(path, folder / f"adapter{place}.safetensors", "diffusers").path

@@ -16,13 +16,23 @@ from selma_core.registry import Registry
 
 Options = Annotated[tuple[str, ...], option_flag("An option of the generator, like `-o negative_prompt=blurry`")]
 
+Adapters = Annotated[
+    tuple[Path, ...],
+    Parameter(
+        help="A LoRA file or folder of any form; given again, several are applied side by side, unmerged.",
+        negative="",
+        consume_multiple=False,
+        show_default=False,
+    ),
+]
+
 
 def generate_command(
     prompt: Annotated[str, Parameter(help="What to draw.")],
     /,
     *,
     model: Annotated[str | None, Parameter(help="Registry name, folder, or hub:owner/name@COMMIT.")] = None,
-    adapter: Annotated[Path | None, Parameter(help="A LoRA file, or the folder of an adapter.")] = None,
+    adapter: Adapters = (),
     seed: Annotated[int, Parameter(help="Seed of this image.")] = 0,
     steps: Annotated[int | None, Parameter(help="Denoising steps.")] = None,
     guidance: Annotated[float | None, Parameter(help="Guidance scale.")] = None,
@@ -51,7 +61,7 @@ def generate_command(
             catalog=catalog,
             registry=Registry(catalog.registry_sources()),
             generator=generator,
-            adapter=adapter,
+            adapters=adapter,
             seed=seed,
             device=device,
             report=_report,

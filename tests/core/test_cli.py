@@ -266,7 +266,7 @@ def test_generate_refuses_an_adapter_that_is_none(capsys: pytest.CaptureFixture[
     file.write_text(GENERATOR)
     (tmp_path / "lora.bin").write_bytes(b"x")
     argv = ["generate", "a cat", "--generator", "grey", "--plugin", str(file), "--adapter"]
-    for adapter, expected in ((tmp_path, "there is no file"), (tmp_path / "lora.bin", "only .safetensors")):
+    for adapter, expected in ((tmp_path / "none", "no such file"), (tmp_path / "lora.bin", "lora.bin")):
         code, _, err = run(capsys, *argv, str(adapter))
         assert code == 2
         assert expected in err

@@ -15,6 +15,8 @@ from PIL import Image
 from selma_plugins.merging.linear import Linear
 
 from selma_core.artifacts.adapter import adapter_file, write_adapter
+from selma_core.artifacts.lora_export import export_adapter
+from selma_core.cli import main
 from selma_core.errors import ArtifactError, UserError
 from selma_core.merging.files import MergePlan, merge_files
 from selma_core.merging.options import MergeOptions
@@ -71,6 +73,28 @@ def test_experts_served_unmerged_draw_what_their_linear_merge_draws(draw: Any, p
     assert mean == halves
     with pytest.raises(UserError, match="3 given for 2 adapters"):
         draw(asked, adapters=experts, adapter_weights=[1.0, 1.0, 1.0])
+
+
+def test_generate_takes_adapters_of_any_form(models: Any, plain: Any, tmp_path: Path) -> None:
+    first, second = (_adapter(tmp_path / f"e{seed}", plain("sd"), seed=seed) for seed in (3, 4))
+    kohya = export_adapter(first, tmp_path / "kohya.safetensors", "kohya", family="sd1").path
+    peft = export_adapter(first, tmp_path / "peft", "peft-dir").path
+
+    def drawn(*adapters: Path, **options: object) -> np.ndarray[Any, Any]:
+        out = tmp_path / "x.png"
+        settings = [item for key, value in options.items() for item in ("-o", f"{key}={value}")]
+        given = [item for adapter in adapters for item in ("--adapter", str(adapter))]
+        size = ["--steps", "2", "-o", "height=16", "-o", "width=16", "--device", "cpu"]
+        argv = ["generate", "a cat", "--model", str(models("sd")), "--out", str(out), *size, *given, *settings]
+        assert main(argv) == 0
+        return np.asarray(Image.open(out)).astype(int)
+
+    plainly, alone = drawn(), drawn(first)
+    assert np.abs(alone - plainly).max() > 3
+    for other in (kohya, peft, first.parent):
+        assert np.abs(drawn(other) - alone).max() <= 1
+    assert np.abs(drawn(peft, second, adapter_weights="[1.0,0.0]") - alone).max() <= 1
+    assert np.abs(drawn(peft, second) - alone).max() > 1
 
 
 def test_after_the_block_the_base_is_back_bit_for_bit(plain: Any, tmp_path: Path) -> None:
