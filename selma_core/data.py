@@ -280,6 +280,7 @@ class Summary:
         groups: group name -> mean (same scale). categories: question category -> mean (same scale).
         n_prompts, n_images, n_atoms: observed. coverage: observed atoms / expected atoms.
         scale: what the prompts' values are multiplied by to give `mean`: 100 for range [0, 1], else 1.
+        higher_is_better: as the metric's info says (the core fills it in).
     """
 
     metric: str
@@ -294,3 +295,4 @@ class Summary:
     n_atoms: int = 0
     coverage: float = 1.0
     scale: float = 100.0
+    higher_is_better: bool = True

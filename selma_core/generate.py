@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from selma_core.config import bind_options
 from selma_core.data import ImageRequest, Prompt
-from selma_core.errors import StageError, UserError
+from selma_core.errors import StageError
 from selma_core.protocols import Attachable, ImageJob
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def generate_image(
 
     Args:
         options: of the generator, as a recipe writes them.
-        adapters: LoRA files or folders of any form that `selma adapter convert` reads; several are applied side by side,
-            unmerged, each at weight 1/T unless the generator's `adapter_weights` says otherwise.
+        adapters: LoRA files or folders of any form that `selma adapter convert` reads; several are applied side by
+            side, unmerged, each at weight 1/T unless the generator's `adapter_weights` says otherwise.
         seed: of this image itself; the `seed` of an image's metadata row draws that image again.
         report: gets progress and warnings as JSON.
 

@@ -22,7 +22,8 @@ Summaries = Mapping[str, Mapping[str, Summary]]
 def summarise(evaluator: Evaluator, table: ScoreTable, rule: str | None = None) -> Summary:
     """The metric under a rule (default: the evaluator's first); the judge is the one that was stored."""
     summary = evaluator.aggregate(table.rows, table.specs, rule or evaluator.info.rules[0])
-    return attrs.evolve(summary, judge=table.info.judge or summary.judge)
+    judge, higher = table.info.judge or summary.judge, evaluator.info.higher_is_better
+    return attrs.evolve(summary, judge=judge, higher_is_better=higher)
 
 
 def score_entry(summary: Summary, seed: int) -> dict[str, Any]:
@@ -150,7 +151,8 @@ def _compare(
             key: None if (value := getattr(result, key)) is None else value * scale
             for key in ("difference", "low", "high", "se", "mde")
         }
-        counts = {"p": result.p, "wins": result.wins, "ties": result.ties, "losses": result.losses, "n": result.n}
+        ends = (result.wins, result.losses) if variant[metric].higher_is_better else (result.losses, result.wins)
+        counts = {"p": result.p, "wins": ends[0], "ties": result.ties, "losses": ends[1], "n": result.n}
         found.append({"variant": names[0], "baseline": names[1], "metric": metric, **scaled, **counts})
     return found
 

@@ -42,7 +42,7 @@ class Comparison:
         difference, low, high: mean difference and its bootstrap interval.
         p: two-sided sign-flip permutation p value.
         se: standard error of the difference; None with one prompt. mde: minimal detectable difference, 2.8 se.
-        wins, ties, losses: prompts on which the variant is better, equal, worse.
+        wins, ties, losses: prompts on which the variant is higher, equal, lower.
         n: prompts compared.
     """
 

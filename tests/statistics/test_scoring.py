@@ -76,6 +76,15 @@ def test_mean_summary_refuses_to_mix_rules() -> None:
         mean_summary([spread(0), attrs.evolve(spread(0), rule="selma")])
 
 
+def test_fewer_is_better_where_the_metric_says_so() -> None:
+    """Differences stay variant minus baseline; what counts as a win turns round."""
+    plain = {"base": {"dsg": spread(0)}, "x": {"dsg": spread(0.2)}}
+    fids = {name: {"dsg": attrs.evolve(by["dsg"], higher_is_better=False)} for name, by in plain.items()}
+    [row], [turned] = comparisons(plain, [("x", "base")]), comparisons(fids, [("x", "base")])
+    assert (turned["wins"], turned["losses"]) == (row["losses"], row["wins"]) == (0, row["wins"])
+    assert turned["difference"] == row["difference"] > 0
+
+
 def test_comparisons_have_the_documented_keys_and_holm() -> None:
     summaries = {"base": {"dsg": spread(0)}, "merged": {"dsg": spread(0.2)}, "joint": {"dsg": spread(0.0)}}
     found = comparisons(summaries, [["merged", "base"], ["merged", "joint"], ["joint", "base"]], "base")
