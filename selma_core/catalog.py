@@ -39,12 +39,14 @@ class Catalog:
 
     Attributes:
         problems: the quarantined plugins. files: the single-file plugins that were asked for, resolved.
+        providers: of the plugins that were taken, those that offer nothing of any kind (hooks, registry data) too.
         timings: seconds of import and hooks per plugin (`distribution:entry_point` or path).
     """
 
     def __init__(self) -> None:
         self.problems: tuple[Problem, ...] = ()
         self.files: tuple[Path, ...] = ()
+        self.providers: frozenset[str] = frozenset()
         self.timings: dict[str, float] = {}
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(SelmaSpecs)
@@ -177,6 +179,7 @@ class Catalog:
             if first is not None:
                 raise PluginError(f"{offer.kind.name} '{offer.name}' is already offered by '{first.plugin}'")
         self._modules[candidate.plugin] = module
+        self.providers |= {candidate.provider}
         self._offers.update({_key(offer): offer for offer in found.offers})
         self._sources += found.sources
         self._sorted.clear()

@@ -52,18 +52,17 @@ def check_offer(catalog: Catalog, offer: Offer) -> None:
 
 
 def check_plugin(provider: str, *, files: tuple[Path, ...] = ()) -> list[Offer]:
-    """Checks everything that a distribution (or one of `files`) offers, and returns it.
+    """Checks everything that a distribution (or one of `files`) offers, and returns it (nothing for hooks and data).
 
     Raises:
-        ConformanceError: it is quarantined, offers nothing, or one of its offers is at fault.
+        ConformanceError: it is quarantined or not there, or one of its offers is at fault.
     """
     catalog = Catalog.discover(files)
     for problem in catalog.problems:
         require(problem.provider != provider, f"{problem.line}\n{problem.trace}")
+    found = provider in catalog.providers
+    require(found, f"no plugin of '{provider}' was found; is it installed, with an entry point of group 'selma'?")
     offers = [offer for offer in catalog.offers() if offer.provider == provider]
-    require(
-        bool(offers), f"no plugin of '{provider}' was found; is it installed, with an entry point of group 'selma'?"
-    )
     for offer in offers:
         check_offer(catalog, offer)
     return offers

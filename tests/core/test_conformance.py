@@ -78,6 +78,17 @@ def test_records() -> None:
         check_record(record(revision=0))
 
 
+DATA = """
+from pathlib import Path
+from selma_core.hookspecs import hookimpl
+from selma_core.records import RegistrySourceRecord
+
+@hookimpl
+def selma_registry_sources():
+    yield RegistrySourceRecord(name="acme", path=Path(__file__).parent)
+"""
+
+
 def test_options_need_help_and_allowed_defaults() -> None:
     @attrs.frozen
     class Silent:
@@ -101,6 +112,11 @@ def test_plugin_of_a_distribution(make_distribution: MakeDistribution) -> None:
         check_plugin("broken-dist")
     with fails("no plugin of 'absent' was found"):
         check_plugin("absent")
+
+
+def test_plugin_that_only_brings_registry_data(make_distribution: MakeDistribution) -> None:
+    make_distribution("acme", {"data": DATA})
+    assert check_plugin("acme") == []
 
 
 def test_plugin_whose_factory_is_missing(make_distribution: MakeDistribution) -> None:
