@@ -87,7 +87,7 @@ def bar_panel(marks: Sequence[Mark], top: float = 100.0) -> Markup:
 
 
 def curve_plot(lines: Sequence[Line], y_range: tuple[float, float] | None = None) -> Markup:
-    """Losses over steps; `y_range` lets several plots share one scale."""
+    """Losses or values over steps; `y_range` lets several plots share one scale."""
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points]
     x_low, x_high = min(xs), max(xs)
@@ -107,7 +107,7 @@ def curve_plot(lines: Sequence[Line], y_range: tuple[float, float] | None = None
         parts.append(f'<polyline class="{escape(line.style)}" points="{path}"/>')
         if line.style == "heldout":
             parts += [f'<circle class="heldout-dot" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>' for x, y in points]
-    return _svg(300, bottom + 22, parts, "loss over training steps")
+    return _svg(300, bottom + 22, parts, "values over steps")
 
 
 def _svg(width: float, height: float, parts: Iterable[str], title: str) -> Markup:

@@ -31,19 +31,21 @@ def curves(source: ReportSource, notes: list[str]) -> list[Curve]:
     found: dict[str, list[Mapping[str, float]]] = {}
     for node in source.nodes:
         if node.kind == "adapter_trainer" and node.artifact is not None:
-            rows = read_or_note(notes, f"loss curve of {node.id}", _rows, node.artifact / CURVE)
+            rows = read_or_note(notes, f"loss curve of {node.id}", read_curve, node.artifact / CURVE)
             if rows:
                 found[node.id] = rows
     shared = _range([row for rows in found.values() for row in rows])
     return [Curve(name, curve_plot(_lines(rows), shared), _caption(rows)) for name, rows in found.items()]
 
 
-def _rows(path: Path) -> list[Mapping[str, float]]:
+def read_curve(path: Path) -> list[Mapping[str, float]]:
+    """The rows of a `curve.jsonl` that have a step; none where there is no such file."""
     rows = [dict(row.values) for row in read_rows(path)] if path.is_file() else []
     return [row for row in rows if isinstance(row.get("step"), int | float)]
 
 
-def _series(rows: Sequence[Mapping[str, float]], name: str) -> list[tuple[float, float]]:
+def series(rows: Sequence[Mapping[str, float]], name: str) -> list[tuple[float, float]]:
+    """(step, value) of the rows that hold `name`."""
     return [(row["step"], row[name]) for row in rows if isinstance(row.get(name), int | float)]
 
 
@@ -56,13 +58,13 @@ def _smooth(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _lines(rows: Sequence[Mapping[str, float]]) -> list[Line]:
-    loss, heldout = _series(rows, "loss"), _series(rows, "heldout")
+    loss, heldout = series(rows, "loss"), series(rows, "heldout")
     lines = [Line(loss, "train"), Line(_smooth(loss), "smooth"), Line(heldout, "heldout")]
     return [line for line in lines if line.points]
 
 
 def _range(rows: Sequence[Mapping[str, float]]) -> tuple[float, float] | None:
-    ys = [y for name in ("loss", "heldout") for _, y in _series(rows, name)]
+    ys = [y for name in ("loss", "heldout") for _, y in series(rows, name)]
     if not ys:
         return None
     margin = 0.05 * (max(ys) - min(ys)) or 0.01
@@ -72,7 +74,7 @@ def _range(rows: Sequence[Mapping[str, float]]) -> tuple[float, float] | None:
 def _caption(rows: Sequence[Mapping[str, float]]) -> str:
     parts = []
     for name, title in (("loss", "training"), ("heldout", "held-out")):
-        series = _series(rows, name)
-        if series:
-            parts.append(f"{title} {series[0][1]:.4f} → {series[-1][1]:.4f}")
+        points = series(rows, name)
+        if points:
+            parts.append(f"{title} {points[0][1]:.4f} → {points[-1][1]:.4f}")
     return ", ".join(parts)

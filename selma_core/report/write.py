@@ -14,6 +14,7 @@ from selma_core.report import settings
 from selma_core.report.lookup import headline, report_settings
 from selma_core.report.pictures import strips
 from selma_core.report.scores import colours, score_tables, what_was_judged
+from selma_core.report.search import searches
 from selma_core.report.skills import prompt_cards
 from selma_core.report.source import ReportSource
 from selma_core.report.training import curves
@@ -67,6 +68,7 @@ def page(source: ReportSource) -> dict[str, Any]:
         "legend": {variant: colour for variant, colour in colours(source).items() if variant in source.summaries},
         "strips": strips(source, notes),
         "curves": curves(source, notes),
+        "searches": searches(source, notes),
         "cards": prompt_cards(source, notes),
         "stages": settings.stage_rows(source, made),
         "failed": [(node.id, node.error or "") for node in source.nodes if node.outcome == "failed"],

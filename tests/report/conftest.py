@@ -99,6 +99,16 @@ class Builder:
             row["heldout"] = 0.13 + 0.07 * math.exp(-row["step"] / 60)
         write_rows(folder / "curve.jsonl", rows)
 
+    def search(self) -> None:
+        folder = self.node("merge", "merge_strategy", "search", {}, outcome="reused", seconds=0.0)
+        values = [(24, 0.61), (8, 0.9), (24, 0.66), (24, 0.64)]
+        rows = [
+            {"step": i, "prompts": n, "value": v, "best": 0.61 if i < 3 else 0.66} for i, (n, v) in enumerate(values, 1)
+        ]
+        write_rows(folder / "curve.jsonl", rows)
+        record = {"images_drawn": 80, "images_without_racing": 96, "mean_value": 0.61, "best_value": 0.66}
+        write_json(folder / "adapter.json", {"parents": ["f" * 64, "e" * 64], "weights": [0.7, 0.41], "search": record})
+
     def scores(self, variant: str, prompts: list[Prompt], count: int) -> Summary:
         """Every question is answered yes with the variant's strength, the same noise for all variants."""
         folder = self.node("score", "evaluator", "dsg", {"variant": variant}, warnings=WARNINGS.get(variant, ()))
@@ -205,7 +215,7 @@ def build_run(folder: Path, size: int = 64) -> Run:
         builder.prompts("prompts", {"skill": skill}, demo_prompts(skill, 40, "p"), rejected if skill == "count" else ())
         builder.images("images", {"skill": skill}, demo_prompts(skill, 12, "p"))
         builder.adapter("expert", {"skill": skill})
-    builder.node("merge", "merge_strategy", "linear", {}, outcome="reused", seconds=0.0)
+    builder.search()
     judged = [prompt for skill in SKILLS for prompt in demo_prompts(skill, 24, "shapes")]
     judged[0] = attrs.evolve(judged[0], text=INJECTION)
     builder.prompts("bench", {}, judged, ())

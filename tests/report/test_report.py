@@ -37,6 +37,15 @@ def test_says_what_ran(text: str) -> None:
     assert "22 ran, 1 reused" in text
 
 
+def test_a_search_shows_its_trace(text: str, demo_report: Path) -> None:
+    assert "4 measurements, 80 images drawn (96 without racing), equal weights 0.610, best 0.660" in text
+    assert "weights found: ffffffffffff 0.70, eeeeeeeeeeee 0.41" in text
+    section = demo_report.read_text(encoding="utf-8").split('id="search"')[1].split("</section>")[0]
+    value, best = re.findall(r'<polyline class="(?:train|smooth)" points="([^"]+)"', section)
+    # The measurement on a part of the prompts is not on the line of those on all of them.
+    assert (len(value.split()), len(best.split())) == (3, 4)
+
+
 def test_verdicts_in_plain_words(text: str) -> None:
     assert "Headline metric: dsg , declared by the recipe" in text
     assert "single run" in text
@@ -97,7 +106,7 @@ def test_prompts_and_what_was_rejected(text: str) -> None:
 def test_curves_warnings_and_time(text: str) -> None:
     assert re.search(r"expert\[count\] training 0\.\d{4} → 0\.\d{4}, held-out 0\.2000 → 0\.\d{4}", text)
     assert "score[base] : 3 of 1344 answers are neither yes nor no; they score 0" in text
-    assert re.search(r"merge reused 0\.0 12\.5 merge_strategy/linear [0-9a-f]{12}", text)
+    assert re.search(r"merge reused 0\.0 12\.5 merge_strategy/search [0-9a-f]{12}", text)
 
 
 def test_command_and_versions(text: str) -> None:
