@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -17,6 +18,9 @@ def ablate_command(
     override: Overrides = (),
     store: StoreFolder = None,
     plan: Annotated[bool, Parameter(help="Only show what would run.", negative="")] = False,
+    picture: Annotated[
+        Path | None, Parameter(help="An SVG to write: differences and intervals.", show_default=False)
+    ] = None,
     json: Json = False,
     plugin: PluginFiles = (),
 ) -> int:
@@ -31,6 +35,8 @@ def ablate_command(
     from selma_core.cli.progress import RunProgress
     from selma_core.cli.tables import print_tables
     from selma_core.engine import plan_json
+    from selma_core.files import make_folder, write_bytes
+    from selma_core.report.forest import forest_svg
 
     opened = open_ablation(name, override, store=store, plugins=plugin)
     report_problems(opened.first.catalog)
@@ -40,10 +46,14 @@ def ablate_command(
         return 0
     with RunProgress() as progress:
         done = run_ablation(opened, progress)
+    title = f"ablation {opened.ablation.name} of {opened.first.recipe.name}"
+    if picture is not None and done.result["scores"]:
+        make_folder(picture.parent)
+        write_bytes(picture, forest_svg(done.result, title).encode())
     if json:
         print_json(done.result)
     else:
-        print_tables(Console(), done.result, f"ablation {opened.ablation.name} of {opened.first.recipe.name}")
+        print_tables(Console(), done.result, title)
     errors = Console(stderr=True)
     for node in done.nodes:
         if node.error:

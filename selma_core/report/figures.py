@@ -40,17 +40,17 @@ def dot_plot(marks: Sequence[Mark], unit: str = "") -> Markup:
     left, right, row = 122.0, 318.0, 24.0
     base = 8 + row * len(marks)
     parts = []
-    for tick in _ticks(low, high):
-        x = _place(tick, low, high, left, right)
+    for tick in ticks(low, high):
+        x = place(tick, low, high, left, right)
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="4" y2="{base:.1f}"/>')
         parts.append(_text(x, base + 14, f"{tick:g}", "tick", "middle"))
     for index, mark in enumerate(marks):
         y = 8 + row * (index + 0.5)
         parts.append(_text(left - 8, y + 4, mark.label, "name", "end"))
         if mark.low is not None and mark.high is not None:
-            a, b = (_place(end, low, high, left, right) for end in (mark.low, mark.high))
+            a, b = (place(end, low, high, left, right) for end in (mark.low, mark.high))
             parts.append(f'<line class="whisker s{mark.colour}" x1="{a:.1f}" x2="{b:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        x = _place(mark.value, low, high, left, right)
+        x = place(mark.value, low, high, left, right)
         parts.append(f'<circle class="v{mark.colour}" cx="{x:.1f}" cy="{y:.1f}" r="5"/>')
         parts.append(_text(right + 8, y + 4, f"{mark.value:.1f}{unit}", "value", "start"))
     return _svg(360, base + 20, parts, "means with 95 % intervals")
@@ -59,7 +59,7 @@ def dot_plot(marks: Sequence[Mark], unit: str = "") -> Markup:
 def difference_plot(value: float, low: float, high: float, reach: float) -> Markup:
     """A difference with its interval against 0; `reach` is the end of the axis on both sides."""
     width, middle = 300.0, 13.0
-    zero, a, x, b = (_place(each, -reach, reach, 8, width - 8) for each in (0.0, low, value, high))
+    zero, a, x, b = (place(each, -reach, reach, 8, width - 8) for each in (0.0, low, value, high))
     parts = [
         f'<line class="grid" x1="8" x2="{width - 8:.0f}" y1="{middle}" y2="{middle}"/>',
         f'<line class="zero" x1="{zero:.1f}" x2="{zero:.1f}" y1="3" y2="23"/>',
@@ -94,15 +94,15 @@ def curve_plot(lines: Sequence[Line], y_range: tuple[float, float] | None = None
     low, high = y_range or _padded(min(ys), max(ys))
     left, right, top, bottom = 44.0, 292.0, 8.0, 130.0
     parts = []
-    for tick in _ticks(low, high):
-        y = _place(tick, low, high, bottom, top)
+    for tick in ticks(low, high):
+        y = place(tick, low, high, bottom, top)
         parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(_text(left - 5, y + 4, f"{tick:g}", "tick", "end"))
     for step, anchor in ((x_low, "start"), (x_high, "end")):
         parts.append(_text(left if anchor == "start" else right, bottom + 15, f"{step:g}", "tick", anchor))
     parts.append(_text((left + right) / 2, bottom + 15, "step", "tick", "middle"))
     for line in lines:
-        points = [(_place(x, x_low, x_high, left, right), _place(y, low, high, bottom, top)) for x, y in line.points]
+        points = [(place(x, x_low, x_high, left, right), place(y, low, high, bottom, top)) for x, y in line.points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(f'<polyline class="{escape(line.style)}" points="{path}"/>')
         if line.style == "heldout":
@@ -123,7 +123,8 @@ def _short(text: str, length: int = 17) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _place(value: float, low: float, high: float, start: float, end: float) -> float:
+def place(value: float, low: float, high: float, start: float, end: float) -> float:
+    """Where a value of [low, high] lies on a stretch from `start` to `end`."""
     return start + (end - start) * ((value - low) / (high - low) if high > low else 0.5)
 
 
@@ -132,7 +133,7 @@ def _padded(low: float, high: float) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
     """Three to six round numbers within [low, high]."""
     power = 10.0 ** floor(log10((high - low) / 2))
     step = next(power * factor for factor in (1, 2, 5, 10, 20) if (high - low) / (power * factor) <= 6)

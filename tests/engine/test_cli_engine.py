@@ -140,9 +140,10 @@ def test_ablate_prints_a_table_and_json(call: Call, folder: Path) -> None:
     code, out, _ = call("ablate", "scales.yaml", "--json")
     result: dict[str, Any] = json.loads(out)
     assert (code, list(result["scores"])) == (0, ["one", "two", "three", "same"])
-    code, out, _ = call("ablate", "scales.yaml")
+    code, out, _ = call("ablate", "scales.yaml", "--picture", "deep/scales.svg")
     assert code == 0
     assert "ablation scales of selma" in out
+    assert "minus that of one" in (folder / "deep" / "scales.svg").read_text(encoding="utf-8")
     score, difference = [line for line in out.splitlines() if "three" in line]
     three, one = (result["scores"][name]["light"]["mean"] for name in ("three", "one"))
     assert f"{three:.1f}" in score
