@@ -87,6 +87,7 @@ VARIED = [
     _case("dare", inner="ties", minus=NOT_TIES),
     _case("dare", inner="ties", density=1.0, plus=CONTRACT, minus=NOT_TIES),
     _case("della", inner="ties", minus=NOT_TIES),
+    *(_case(name, rescale="l1", minus=frozenset({claims.EXPECTATION})) for name in ("dare", "della")),
     _case("knots", inner="linear", plus=EXACT),
     _case("knots", inner="ties", density=1.0, plus=CONTRACT),
     *(_case("knots", inner=name, plus=LINEAR) for name in ("magnitude", "breadcrumbs")),

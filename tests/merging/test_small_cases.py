@@ -127,6 +127,19 @@ def test_della_keeps_by_rank_and_divides_by_its_probability() -> None:
         assert abs(len(kept) / 300 - p) < 0.1
 
 
+@pytest.mark.parametrize("name", ["dare", "della"])
+def test_l1_keeps_the_sum_of_sizes_and_the_ratios(name: str) -> None:
+    """As mergekit: the same mask, one factor for all that is kept."""
+    row = [2.0, -1.0, 3.0, 0.5]
+    experts = [Factors(up=torch.ones(50, 1), down=torch.tensor([row]))]
+    plain, scaled = (merged(build(name, rescale=how), job(experts, [1.0])) for how in ("expectation", "l1"))
+    assert torch.equal(plain == 0, scaled == 0)
+    assert float(scaled.abs().sum()) == pytest.approx(50 * 6.5, rel=1e-5)
+    factor = scaled[scaled != 0] / torch.tensor(row).expand(50, -1)[scaled != 0]
+    torch.testing.assert_close(factor, factor[:1].expand_as(factor))
+    assert float(factor[0]) > 1
+
+
 def test_della_of_one_column_drops_by_density() -> None:
     found = merged(build("della"), job([Factors(up=torch.ones(200, 1), down=torch.ones(1, 1))], [1.0]))
     assert set(found.flatten().tolist()) == {0.0, 2.0}

@@ -98,7 +98,18 @@ class SparseOptions(DensityOptions):
 
 
 @attrs.frozen
-class DellaOptions(SparseOptions):
+class DropOptions(SparseOptions):
+    """Options of a method that drops entries at random."""
+
+    rescale: str = option(
+        "expectation",
+        help="`expectation`: divide by the keep probability; `l1`: scale to the sum of |D| before, as mergekit",
+        check=one_of("expectation", "l1"),
+    )
+
+
+@attrs.frozen
+class DellaOptions(DropOptions):
     """Options of `della`."""
 
     eps: float = option(0.15, help="half the range of the keep probability within a row", check=at_least(0))

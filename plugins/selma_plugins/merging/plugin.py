@@ -12,6 +12,7 @@ from selma_plugins.merging.options import (
     CartOptions,
     CoreOptions,
     DellaOptions,
+    DropOptions,
     InnerOptions,
     IsoOptions,
     ReleasedOptions,
@@ -129,7 +130,7 @@ def _elementwise() -> Iterator[MergeStrategyRecord]:
         name="dare",
         summary="D_i M_i / density with random masks M_i; then linear or ties",
         factory="selma_plugins.merging.dare:Dare",
-        options=SparseOptions,
+        options=DropOptions,
         reference="arXiv 2311.03099",
     )
     yield MergeStrategyRecord(

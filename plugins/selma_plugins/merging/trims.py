@@ -72,9 +72,13 @@ class Band:
 
 @attrs.frozen
 class Drop:
-    """DARE (2311.03099): each entry is kept with probability `density` and then divided by it."""
+    """DARE (2311.03099): each entry is kept with probability `density` and then divided by it.
+
+    With `l1` what is kept is scaled once instead, to the sum of |D| before, as mergekit does.
+    """
 
     density: float
+    l1: bool = False
 
     def find(self, delta: torch.Tensor, scratch: torch.Tensor) -> Bounds:
         """Nothing to know."""
@@ -89,8 +93,13 @@ class Drop:
         if self.density <= 0:
             delta.zero_()
             return
+        before = _size(delta) if self.l1 else 0.0
         scratch.uniform_(generator=stream)
-        delta.mul_(scratch.lt_(self.density)).div_(self.density)
+        delta.mul_(scratch.lt_(self.density))
+        if self.l1:
+            _scale_to(delta, before)
+        else:
+            delta.div_(self.density)
 
 
 @attrs.frozen
@@ -98,11 +107,12 @@ class RankedDrop:
     """DELLA (2406.11617): within a row, the keep probability grows with the rank of |D|.
 
     p = (density - eps) + 2 eps rank / (n - 1), rank 0 for the smallest (the first of equal ones), p = density where a
-    row has one entry; what is kept is divided by its p.
+    row has one entry; what is kept is divided by its p, or with `l1` scaled once, to the sum of |D| before (mergekit).
     """
 
     density: float
     eps: float
+    l1: bool = False
 
     def find(self, delta: torch.Tensor, scratch: torch.Tensor) -> Bounds:
         """Nothing to know."""
@@ -117,11 +127,28 @@ class RankedDrop:
         if columns > 1:
             ranks = torch.arange(columns, dtype=delta.dtype)
             probability = (self.density - self.eps) + 2 * self.eps * ranks / (columns - 1)
+        before = _size(delta) if self.l1 else 0.0
         scratch.uniform_(generator=stream)
         for start in range(0, len(delta), ROWS):
             rows, draws = delta[start : start + ROWS], scratch[start : start + ROWS]
             keep = torch.empty_like(rows).scatter_(1, _order(rows), probability.expand(len(rows), -1))
-            rows.mul_(draws.lt_(keep)).div_(keep)
+            rows.mul_(draws.lt_(keep))
+            if not self.l1:
+                rows.div_(keep)
+        if self.l1:
+            _scale_to(delta, before)
+
+
+def _size(delta: torch.Tensor) -> float:
+    """sum |D|, in float64 and by rows: no copy of the matrix."""
+    return float(delta.norm(p=1, dim=1).double().sum())
+
+
+def _scale_to(delta: torch.Tensor, size: float) -> None:
+    """Scales in place to sum |D| = size; zeros stay."""
+    now = _size(delta)
+    if now > 0:
+        delta.mul_(size / now)
 
 
 def _order(rows: torch.Tensor) -> torch.Tensor:
