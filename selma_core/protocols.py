@@ -6,7 +6,7 @@ so no method ever needs a new argument.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -255,6 +255,14 @@ class MergeStrategy(Protocol):
 
     def merge_layer(self, job: LayerJob) -> Factors | Dense | None:
         """The merged delta of one layer, low-rank or dense; None drops the layer."""
+
+
+@runtime_checkable
+class Surveyor(Protocol):
+    """A merge strategy that must see all layers before it merges the first, like a threshold over the whole model."""
+
+    def survey(self, layers: Callable[[], Iterable[LayerJob]]) -> None:
+        """Called once before the layers; each call of `layers` streams them all again, as `merge_layer` gets them."""
 
 
 @attrs.frozen(kw_only=True)

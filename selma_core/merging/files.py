@@ -12,8 +12,8 @@ import attrs
 from selma_core.artifacts.adapter import AdapterWriter
 from selma_core.artifacts.lora_reader import LayerReader, read_layers
 from selma_core.errors import ArtifactError, UserError
-from selma_core.merging.layer import MergedLayer, merge_layer
-from selma_core.protocols import Factors, LayerJob, MergeStrategy
+from selma_core.merging.layer import MergedLayer, merge_layer, prepared
+from selma_core.protocols import Factors, LayerJob, MergeStrategy, Surveyor
 
 if TYPE_CHECKING:
     import torch
@@ -56,27 +56,45 @@ def merge_files(
         ArtifactError: for a broken file, or experts of one layer whose shapes differ.
         UserError: when there is nothing to merge, or the weights do not fit the experts.
     """
-    weights = _weights(plan)
-    readers = [read_layers(file) for file in plan.files]
-    present = [set(reader.names()) for reader in readers]
-    layers = sorted(set().union(*present))
+    experts = Experts(plan)
+    layers = experts.layers
     merged: dict[str, MergedLayer] = {}
+    if isinstance(plan.strategy, Surveyor):
+        plan.strategy.survey(lambda: (prepared(plan.strategy, experts.job(layer)) for layer in layers))
     with AdapterWriter(out, _room(layers, plan.record)) as writer:
         for done, layer in enumerate(layers):
             progress(done, len(layers))
-            experts = tuple(r.factors(layer) if layer in has else None for r, has in zip(readers, present, strict=True))
-            _same_shape(layer, experts, readers)
-            job = LayerJob(
-                name=layer, experts=experts, weights=weights, expert_ids=tuple(plan.expert_ids), seed=plan.seed
-            )
-            found = merge_layer(plan.strategy, job)
+            found = merge_layer(plan.strategy, experts.job(layer))
             if found is not None:
                 _add(writer, layer, found.factors, plan.dtype)
                 merged[layer] = attrs.evolve(found, factors=_NOTHING)
-        card = _card(plan, weights, merged)
+        card = _card(plan, experts.weights, merged)
         writer.finish(card)
     progress(len(layers), len(layers))
     return card
+
+
+class Experts:
+    """The files of a plan, opened. Attributes: weights = one per expert; layers = the names that any of them has."""
+
+    def __init__(self, plan: MergePlan) -> None:
+        self.weights = _weights(plan)
+        self._plan = plan
+        self._readers = [read_layers(file) for file in plan.files]
+        self._present = [set(reader.names()) for reader in self._readers]
+        self.layers = sorted(set().union(*self._present))
+
+    def job(self, layer: str) -> LayerJob:
+        """A layer of all experts, read now.
+
+        Raises:
+            ArtifactError: their shapes differ, or a tensor holds NaN or infinity.
+        """
+        pairs = zip(self._readers, self._present, strict=True)
+        experts = tuple(reader.factors(layer) if layer in has else None for reader, has in pairs)
+        _same_shape(layer, experts, self._readers)
+        ids = tuple(self._plan.expert_ids)
+        return LayerJob(name=layer, experts=experts, weights=self.weights, expert_ids=ids, seed=self._plan.seed)
 
 
 def _room(layers: Sequence[str], record: dict[str, Any]) -> int:

@@ -46,10 +46,8 @@ def merge_layer(strategy: MergeStrategy, job: LayerJob) -> MergedLayer | None:
     kernel = next((tuple(e.down.shape[2:]) for e in job.experts if e is not None), None)
     if kernel is None:
         return None
-    options = getattr(strategy, "options", None)
-    settings = options if isinstance(options, MergeOptions) else MergeOptions()
-    experts = tuple(None if expert is None else flat(expert) for expert in job.experts)
-    flattened = attrs.evolve(job, experts=experts, weights=_weights(job, settings))
+    settings = _settings(strategy)
+    flattened = prepared(strategy, job)
     found = strategy.merge_layer(flattened)
     if found is None:
         return None
@@ -59,6 +57,17 @@ def merge_layer(strategy: MergeStrategy, job: LayerJob) -> MergedLayer | None:
     found = _times(found, settings.scale * (matching if settings.match_norm == "linear" else 1.0))
     cut, retained = _compress(found, settings.rank)
     return MergedLayer(factors=_shaped(cut, kernel), norm_ratio=ratio * abs(settings.scale), retained=retained)
+
+
+def prepared(strategy: MergeStrategy, job: LayerJob) -> LayerJob:
+    """The job as the strategy gets it: matrices, and the weights of the layer's block."""
+    experts = tuple(None if expert is None else flat(expert) for expert in job.experts)
+    return attrs.evolve(job, experts=experts, weights=_weights(job, _settings(strategy)))
+
+
+def _settings(strategy: MergeStrategy) -> MergeOptions:
+    options = getattr(strategy, "options", None)
+    return options if isinstance(options, MergeOptions) else MergeOptions()
 
 
 def _compare(found: Factors | Dense, terms: Sequence[tuple[float, Factors]]) -> tuple[float, float]:

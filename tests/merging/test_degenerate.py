@@ -119,7 +119,6 @@ def test_iso_c_does_not_invent_directions() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "match"),
     [
-        ("ties", {"scope": "model"}, "scope 'model'"),
         ("ties", {"vote": "total"}, "variant 'selma' has one way to vote"),
         ("ties", {"variant": "peft", "vote": "median"}, "total, frequency or null"),
         ("ties", {"variant": "mergekit"}, "must be one of selma, peft, paper, sd-mecha"),

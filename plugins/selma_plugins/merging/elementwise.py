@@ -6,7 +6,8 @@ either keeps the T trimmed ones or forms them again, which costs a product each 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 
@@ -19,20 +20,28 @@ from selma_plugins.merging.trims import Bounds, Trim
 
 # Buffers of TIES beside the trimmed deltas: the vote, the sum, the divisor.
 BESIDE = 3
+NO_BOUNDS: Mapping[int, Bounds] = MappingProxyType({})
 
 
 class Trimmed:
     """The trimmed deltas x_i of a layer, as often as they are asked for.
 
     `parts` stand for the job's experts: themselves, or their coordinates in a basis. Masks come from the streams of
-    the experts, so they do not depend on the basis' size. `here` are the indices of those that have the layer.
+    the experts, so they do not depend on the basis' size. `here` are the indices of those that have the layer. `bounds`
+    of experts that are known already are not looked for.
     """
 
-    def __init__(self, job: LayerJob, parts: Sequence[Factors | None], trim: Trim | None) -> None:
+    def __init__(
+        self,
+        job: LayerJob,
+        parts: Sequence[Factors | None],
+        trim: Trim | None,
+        bounds: Mapping[int, Bounds] = NO_BOUNDS,
+    ) -> None:
         self._job, self._trim = job, trim
         self._parts = {index: part for index, part in enumerate(parts) if part is not None}
         self.here = tuple(self._parts)
-        self._bounds: dict[int, Bounds] = {}
+        self._bounds: dict[int, Bounds] = dict(bounds)
         self._scratch = self.zeros() if trim else None
 
     def zeros(self) -> torch.Tensor:
@@ -116,17 +125,27 @@ class Elementwise(Strategy[DensityOptions]):
         """How TIES goes; None = a weighted sum."""
         return SELMA if isinstance(self.options, SparseOptions) and self.options.inner == "ties" else None
 
+    def bounds(self, job: LayerJob) -> Mapping[int, Bounds]:
+        """What the trim needs to know of the experts' deltas, by index, where it is known already."""
+        del job
+        return NO_BOUNDS
+
     def merge_layer(self, job: LayerJob) -> Dense | None:
         """A layer that an expert lacks is a zero delta: it neither votes nor counts."""
-        merged = merge_parts(job, job.experts, self.trim(), self.rule(), self.options.max_bytes)
+        merged = merge_parts(job, job.experts, self.trim(), self.rule(), self.options.max_bytes, self.bounds(job))
         return None if merged is None else Dense(delta=merged)
 
 
 def merge_parts(
-    job: LayerJob, parts: Sequence[Factors | None], trim: Trim | None, rule: Rule | None, max_bytes: int
+    job: LayerJob,
+    parts: Sequence[Factors | None],
+    trim: Trim | None,
+    rule: Rule | None,
+    max_bytes: int,
+    bounds: Mapping[int, Bounds] = NO_BOUNDS,
 ) -> torch.Tensor | None:
     """The merged delta of `parts`, one for each of the job's experts; None where no expert has the layer."""
     if all(part is None for part in parts):
         return None
-    source = Trimmed(job, parts, trim)
+    source = Trimmed(job, parts, trim, bounds)
     return weighted_sum(source, job.weights) if rule is None else ties(source, job.weights, rule, max_bytes)

@@ -81,11 +81,11 @@ class TiesOptions(DensityOptions):
         help="`total` (sum of values) or `frequency` (of signs) in peft and sd-mecha; null = their default",
         check=_vote,
     )
-    scope: str = option("layer", help="what `density` is a share of: `layer`", check=one_of("layer", "model"))
+    scope: str = option(
+        "layer", help="what `density` is a share of: each layer, or the whole model", check=one_of("layer", "model")
+    )
 
     def __attrs_post_init__(self) -> None:
-        if self.scope == "model":
-            raise ValueError("scope 'model' needs all layers at once and is not built: a merge goes layer by layer")
         if self.vote is not None and self.variant not in COUNTING:
             raise ValueError(f"variant '{self.variant}' has one way to vote; 'vote' is for {' and '.join(COUNTING)}")
 

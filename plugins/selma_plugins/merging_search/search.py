@@ -8,11 +8,12 @@ each generation is raced (`racing`). The plain mean runs along, so the result is
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from selma_core.errors import UserError
 from selma_core.merging.options import MergeOptions
-from selma_core.protocols import Dense, Factors, FitJob, Fitted, LayerJob, MergeStrategy
+from selma_core.protocols import Dense, Factors, FitJob, Fitted, LayerJob, MergeStrategy, Surveyor
 from selma_core.seeds import derive_seed
 from selma_plugins.merging_search.arena import Arena
 from selma_plugins.merging_search.options import SearchOptions
@@ -44,6 +45,12 @@ class Search:
         if self._inner is None:
             raise UserError("search: call fit before merging")
         return self._inner.merge_layer(job)
+
+    def survey(self, layers: Callable[[], Iterable[LayerJob]]) -> None:
+        """As the inner strategy, if it asks for that."""
+        inner: object = self._inner
+        if isinstance(inner, Surveyor):
+            inner.survey(layers)
 
     def fit(self, job: FitJob) -> Fitted:
         """Searches.
