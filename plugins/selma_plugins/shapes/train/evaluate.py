@@ -35,7 +35,7 @@ def draw(
 
 
 def marks_of(prompts: Sequence[ShapePrompt], images: Sequence[Image.Image]) -> Marks:
-    """Scores in 0-100 by name: "dsg", "single", per skill and per category of question."""
+    """Scores in 0-100 by name: "dsg", "single" (prompts of one object), per skill and per category of question."""
     marks: Marks = defaultdict(list)
     for prompt, image in zip(prompts, images, strict=True):
         right: dict[int, bool] = {}
@@ -47,7 +47,8 @@ def marks_of(prompts: Sequence[ShapePrompt], images: Sequence[Image.Image]) -> M
         marks["dsg"].append(score)
         marks[prompt.skill].append(score)
         if len(prompt.spec.groups) == 1 and prompt.spec.groups[0].count == 1:
-            marks["single"].append(100.0 * all(right.values()))
+            marks["single"].append(score)
+            marks["single, all right"].append(100.0 * all(right.values()))
     return marks
 
 
