@@ -42,6 +42,10 @@ def _merge(data: dict[str, Any], patch: Mapping[str, Any], path: str, origins: d
     for key, given in patch.items():
         child = f"{path}.{key}" if path else str(key)
         below = data.get(key)
+        if given is None and below is not None and _is_axis(path):
+            del data[key]
+            _forget(child, origins)
+            continue
         value = _as_slot(given) if _is_slot(below) else given
         if isinstance(below, str) and isinstance(value, Mapping) and value and set(value) <= _SLOT_KEYS:
             below = _as_slot(below)
@@ -69,6 +73,11 @@ def _is_slot(value: Any) -> bool:
 def _as_slot(value: Any) -> Any:
     """`judge: openai` is short for `judge: {use: openai}` wherever a slot meets another layer's slot."""
     return {"use": value} if isinstance(value, str) else value
+
+
+def _is_axis(path: str) -> bool:
+    """`axes.variant`: what it holds are values of the axis, and null takes one away that a lower layer has."""
+    return path.startswith("axes.") and path.count(".") == 1
 
 
 def _changes_use(data: Mapping[str, Any], patch: Mapping[str, Any]) -> bool:

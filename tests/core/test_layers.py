@@ -110,3 +110,12 @@ def emptied(data: Any, path: str = "") -> set[str]:
     if not data:
         return {path}
     return {found for key, value in data.items() for found in emptied(value, f"{path}.{key}" if path else key)}
+
+
+def test_null_takes_away_a_value_of_an_axis_that_is_there() -> None:
+    layers = Layers()
+    layers.add({"axes": {"variant": {"base": {"sample": {"options": {"guidance": 4}}}, "small": None}}}, "low")
+    assert layers.data["axes"]["variant"]["small"] is None  # nothing below: a value without changes
+    layers.add({"axes": {"variant": {"base": None, "merged": {}}}}, "high")
+    assert layers.data["axes"]["variant"] == {"small": None, "merged": {}}
+    assert not [path for path in layers.origins if path.startswith("axes.variant.base")]
