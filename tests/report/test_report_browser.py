@@ -93,13 +93,13 @@ def test_every_image_decodes(visit: Visit) -> None:
 
 def test_every_link_has_a_target(visit: Visit) -> None:
     links = visit.js("[...document.querySelectorAll('a')].map(a => a.getAttribute('href'))")
-    assert len(links) == 7
+    assert len(links) == 8
     assert visit.js("[...document.querySelectorAll('nav a')].every(a => document.querySelector(a.hash))")
 
 
 def test_all_sections_have_something_to_see(visit: Visit) -> None:
     heights = visit.js("Object.fromEntries([...document.querySelectorAll('section')].map(s => [s.id, s.clientHeight]))")
-    assert list(heights) == ["verdict", "scores", "images", "prompts", "training", "stages", "settings"]
+    assert list(heights) == ["verdict", "scores", "images", "prompts", "training", "search", "stages", "settings"]
     assert min(heights.values()) > 80
 
 
