@@ -38,9 +38,9 @@ def searches(source: ReportSource, notes: list[str]) -> list[Search]:
 
 def _search(node: str, rows: Sequence[Mapping[str, float]], card: Mapping[str, Any]) -> Search:
     # Only measurements over all prompts can be compared with each other.
-    whole = [row for row in rows if row.get("prompts") == max(row.get("prompts", 0) for row in rows)]
-    best = [point for point in series(rows, "best") if point[1] > float("-inf")]
-    lines = [Line(series(whole, "value"), "train"), Line(best, "smooth")]
+    most = max(row.get("prompts", 0) for row in rows)
+    whole = [row for row in rows if row.get("prompts") == most]
+    lines = [Line(series(whole, "value"), "train"), Line(series(rows, "best"), "smooth")]
     parents, weights = card.get("parents") or [], card.get("weights") or []
     return Search(
         node,
