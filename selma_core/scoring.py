@@ -151,9 +151,11 @@ def _compare(
             key: None if (value := getattr(result, key)) is None else value * scale
             for key in ("difference", "low", "high", "se", "mde")
         }
-        ends = (result.wins, result.losses) if variant[metric].higher_is_better else (result.losses, result.wins)
+        higher = variant[metric].higher_is_better
+        ends = (result.wins, result.losses) if higher else (result.losses, result.wins)
         counts = {"p": result.p, "wins": ends[0], "ties": result.ties, "losses": ends[1], "n": result.n}
-        found.append({"variant": names[0], "baseline": names[1], "metric": metric, **scaled, **counts})
+        named = {"variant": names[0], "baseline": names[1], "metric": metric, "higher_is_better": higher}
+        found.append({**named, **scaled, **counts})
     return found
 
 

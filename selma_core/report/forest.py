@@ -11,6 +11,7 @@ from typing import Any
 from markupsafe import escape
 
 from selma_core.report.figures import place, ticks
+from selma_core.report.verdicts import outcome
 
 LABELS, PLOT, VALUES, ROW, HEAD = 180.0, 330.0, 170.0, 22.0, 46.0
 STYLE = """
@@ -29,8 +30,8 @@ line { stroke: #8b8f98; } .grid { stroke: #e2e0da; } .zero { stroke: #5b6475; st
 def forest_svg(result: Mapping[str, Any], title: str) -> str:
     """One row per variant: its score, its difference from the baseline and the 95 % interval of that.
 
-    Green or red where the interval excludes 0; grey where it does not, which is no verdict. Variants without scores
-    are left out.
+    Green for better, red for worse, by the rule of the report's verdicts; grey where undecided. Variants without
+    scores are left out.
     """
     metric, baseline = str(result["metric"]), str(result["baseline"])
     scores = {name: by[metric] for name, by in result["scores"].items() if by[metric]["mean"] is not None}
@@ -52,7 +53,7 @@ def forest_svg(result: Mapping[str, Any], title: str) -> str:
 def _row(row: Mapping[str, Any], mean: float, top: float, reach: float) -> list[str]:
     y = top + ROW / 2
     low, middle, high = (place(row[end], -reach, reach, LABELS, LABELS + PLOT) for end in ("low", "difference", "high"))
-    kind = "open" if row["low"] <= 0 <= row["high"] else "up" if row["difference"] > 0 else "down"
+    kind = {"beats": "up", "loses to": "down"}.get(outcome(row), "open")
     return [
         _text(0, top + ROW * 0.7, str(row["variant"])),
         f'<line class="whisker {kind}" x1="{low:.1f}" x2="{high:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>',

@@ -38,15 +38,15 @@ def verdicts(source: ReportSource) -> list[Verdict]:
     main = headline(source)
     rows = sorted(source.result.get("comparisons") or [], key=lambda row: row["metric"] != main)
     known = set(source.summaries)
-    return [_verdict(row, known, _metric(source, row["metric"]), _reach(rows, row["metric"])) for row in rows]
+    return [_verdict(row, known, _scale(source, row["metric"]), _reach(rows, row["metric"])) for row in rows]
 
 
-def outcome(row: Mapping[str, Any], higher_is_better: bool = True) -> str:
-    """Decided only when the interval excludes 0 and p (after Holm) is below 0.05."""
+def outcome(row: Mapping[str, Any]) -> str:
+    """`beats`, `loses to` or `undecided`: decided only when the interval excludes 0 and p (after Holm) is below .05."""
     p = row.get("p_holm", row["p"])
     if row["low"] <= 0 <= row["high"] or p >= LEVEL:
         return "undecided"
-    return "beats" if (row["difference"] > 0) == higher_is_better else "loses to"
+    return "beats" if (row["difference"] > 0) == row["higher_is_better"] else "loses to"
 
 
 def missing(source: ReportSource) -> list[str]:
@@ -56,10 +56,8 @@ def missing(source: ReportSource) -> list[str]:
     return [f"{a} against {b}" for a, b in (pair for pair in pairs if len(pair) == 2) if (a, b) not in done]
 
 
-def _metric(source: ReportSource, metric: str) -> tuple[float, bool]:
-    """Its scale, and whether higher is better."""
-    found = next((found[metric] for found in source.summaries.values() if metric in found), None)
-    return (100.0, True) if found is None else (found.scale, found.higher_is_better)
+def _scale(source: ReportSource, metric: str) -> float:
+    return next((found[metric].scale for found in source.summaries.values() if metric in found), 100.0)
 
 
 def _reach(rows: Sequence[Mapping[str, Any]], metric: str) -> float:
@@ -68,8 +66,7 @@ def _reach(rows: Sequence[Mapping[str, Any]], metric: str) -> float:
     return 1.05 * max(ends) or 1.0
 
 
-def _verdict(row: Mapping[str, Any], known: set[str], metric: tuple[float, bool], reach: float) -> Verdict:
-    scale, higher_is_better = metric
+def _verdict(row: Mapping[str, Any], known: set[str], scale: float, reach: float) -> Verdict:
     names = [str(row[key]) for key in ("variant", "baseline")]
     variant, baseline = (name if name in known else f"the mean of {name}" for name in names)
     points = " points" if scale == 100.0 else ""
@@ -77,7 +74,7 @@ def _verdict(row: Mapping[str, Any], known: set[str], metric: tuple[float, bool]
     parts = [f"95 % interval {row['low']:+.{digits}f} to {row['high']:+.{digits}f}", _p(row)]
     if "wins" in row:
         parts.append(f"better on {row['wins']}, equal on {row['ties']}, worse on {row['losses']} of {row['n']} prompts")
-    decided = outcome(row, higher_is_better)
+    decided = outcome(row)
     if decided == "undecided" and row.get("mde") is not None:
         parts.append(f"a true difference below {row['mde']:.{digits}f}{points} would likely stay undecided")
     figure = difference_plot(row["difference"], row["low"], row["high"], reach)

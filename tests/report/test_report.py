@@ -67,12 +67,14 @@ def test_verdicts_in_plain_words(text: str) -> None:
 )
 def test_a_verdict_needs_interval_and_p(low: float, high: float, p: float, expected: str) -> None:
     row = {"difference": (low + high) / 2, "low": low, "high": high, "p": 0.0001, "p_holm": p}
+    row["higher_is_better"] = True
     assert outcome(row) == expected
 
 
 def test_lower_may_be_better() -> None:
     row = {"difference": -2.0, "low": -3.0, "high": -1.0, "p": 0.001}
-    assert (outcome(row), outcome(row, higher_is_better=False)) == ("loses to", "beats")
+    found = [outcome({**row, "higher_is_better": higher}) for higher in (True, False)]
+    assert found == ["loses to", "beats"]
 
 
 def test_scores_name_judge_rule_and_subset(text: str, demo_run: Run) -> None:

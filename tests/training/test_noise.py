@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from selma_plugins.training.batches import Sampler
 from selma_plugins.training.noise import Objective
+from selma_plugins.training.options import LoraOptions
 from selma_plugins.training.split import hold_out, is_sided, may_flip
 
 from selma_core.errors import UserError
@@ -74,6 +75,32 @@ def test_min_snr_against_a_plain_reference() -> None:
             assert weight == pytest.approx(min(snr, 5.0) / divisor(snr), rel=1e-4)
     with pytest.raises(UserError, match="flow"):
         Objective(diffusers.FlowMatchEulerDiscreteScheduler(), min_snr=5.0)
+
+
+@few
+@given(st.integers(0, 999), st.integers(1, 1000), st.lists(level, min_size=1, max_size=20))
+def test_only_the_timesteps_asked_for_are_trained_on(first: int, length: int, uniform: list[float]) -> None:
+    ends = first, min(1000, first + length)
+    clean = torch.zeros(len(uniform), 1, 2, 2)
+    flow, shifted = (diffusers.FlowMatchEulerDiscreteScheduler(shift=shift) for shift in (1.0, 3.0))
+    for scheduler in (diffusers.DDIMScheduler(), flow, shifted):
+        for sampling in ("uniform", "logit_normal"):
+            objective = Objective(scheduler, 0.0, sampling, ends)
+            for levels in (objective.levels(torch.tensor(uniform)), objective.within(torch.tensor(uniform))):
+                found = objective.noise(clean, clean, levels).timesteps
+                assert bool(((found >= ends[0] - 0.01) & (found <= ends[1] + 0.01)).all())
+
+
+def test_all_timesteps_are_the_default() -> None:
+    uniform = torch.linspace(0.01, 0.99, 99)
+    assert torch.equal(_objective("epsilon").levels(uniform), uniform)
+    flow = Objective(diffusers.FlowMatchEulerDiscreteScheduler())
+    torch.testing.assert_close(flow.levels(uniform), torch.sigmoid(torch.special.ndtri(uniform)))
+
+
+def test_a_range_of_timesteps_that_is_empty_is_refused() -> None:
+    with pytest.raises(ValueError, match="min_timestep: 800 leaves nothing to train on; set it below max_timestep"):
+        LoraOptions(model="m", min_timestep=800, max_timestep=700)
 
 
 @few

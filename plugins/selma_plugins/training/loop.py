@@ -195,7 +195,8 @@ class Loop:
 
     def _loss_fixed(self, draws: Draws, part: torch.Tensor) -> torch.Tensor:
         clean, batch_of = self.data.batch(draws, part, self.device, heldout=True)
-        made = self.objective.noise(clean, draws.noise[part].to(self.device), draws.level[part].to(self.device))
+        levels = self.objective.within(draws.level[part])
+        made = self.objective.noise(clean, draws.noise[part].to(self.device), levels.to(self.device))
         with self._precision():
             answer = self.predict(self.denoiser, batch_of(made.noisy, made.timesteps))
         return (answer.float() - made.target).square().flatten(1).mean(1).cpu()

@@ -29,12 +29,19 @@ class Objective:
     Args:
         scheduler: of the pipeline. min_snr: gamma of min-SNR weighting, 0 = none.
         sampling: how noise levels of flow models are drawn.
+        timesteps: (first, end) in 0..1000 of those trained on; of flow models sigma times 1000.
 
     Raises:
         UserError: for a kind of prediction that is not known, or min-SNR on a flow model.
     """
 
-    def __init__(self, scheduler: Any, min_snr: float = 0.0, sampling: str = "logit_normal") -> None:
+    def __init__(
+        self,
+        scheduler: Any,
+        min_snr: float = 0.0,
+        sampling: str = "logit_normal",
+        timesteps: tuple[int, int] = (0, LEVELS),
+    ) -> None:
         config = scheduler.config
         self.flow = type(scheduler).__name__.startswith("FlowMatch") or config.get("use_flow_sigmas", False)
         self._min_snr, self._sampling = min_snr, sampling
@@ -49,12 +56,24 @@ class Objective:
             raise UserError(f"scheduler of prediction type '{self.prediction}': it cannot be trained on yet")
         if self.flow and min_snr:
             raise UserError("min_snr is for epsilon, v and sample prediction; leave it 0 for flow models")
+        self._ends = (self._level(timesteps[0] / LEVELS), self._level(timesteps[1] / LEVELS))
 
     def levels(self, uniform: torch.Tensor) -> torch.Tensor:
-        """Noise levels in [0, 1) from numbers uniform in (0, 1): as they are, or logit-normal for flow models."""
-        if self.flow and self._sampling == "logit_normal":
-            return torch.sigmoid(torch.special.ndtri(uniform.double().clamp(1e-6, 1 - 1e-6))).float()
-        return uniform
+        """Noise levels within the timesteps trained on, from numbers uniform in (0, 1).
+
+        Evenly spread, or logit-normal for flow models (cut off where the timesteps end).
+        """
+        if not (self.flow and self._sampling == "logit_normal"):
+            return self.within(uniform)
+        low, high = torch.special.ndtr(torch.logit(torch.tensor(self._ends, dtype=torch.float64)))
+        even = low + (high - low) * uniform.double().clamp(1e-6, 1 - 1e-6)
+        levels: torch.Tensor = torch.sigmoid(torch.special.ndtri(even))
+        return levels.clamp(*self._ends).float()
+
+    def within(self, shares: torch.Tensor) -> torch.Tensor:
+        """Noise levels at these shares, in [0, 1), of the way through the timesteps trained on."""
+        low, high = self._ends
+        return (low + (high - low) * shares.double()).float()
 
     def noise(self, clean: torch.Tensor, noise: torch.Tensor, levels: torch.Tensor) -> Noised:
         """Mixes `clean` and `noise` [B, ...] at `levels` [B] in [0, 1)."""
@@ -65,6 +84,10 @@ class Objective:
         mix = _wide(sigma, clean)
         noisy = (1 - mix) * clean + mix * noise
         return Noised(noisy, noise - clean, sigma * LEVELS, torch.ones_like(sigma))
+
+    def _level(self, timestep: float) -> float:
+        """The level of a timestep in [0, 1]: the same, but where flow models shift their sigmas."""
+        return timestep / (self._shift - (self._shift - 1) * timestep) if self.flow else timestep
 
     def _diffuse(self, clean: torch.Tensor, noise: torch.Tensor, levels: torch.Tensor) -> Noised:
         alphas = self._alphas.to(clean.device)

@@ -45,6 +45,9 @@ class LoraOptions:
     ema: float = option(0.0, help="decay of the averaged weights that are kept; 0 = keep the last", check=between(0, 1))
     # the loss
     min_snr: float = option(0.0, help="gamma of min-SNR weighting; 0 = plain mean squared error", check=at_least(0))
+    # Guided pictures teach what stands where at high noise, and the sampler's own traces at low noise.
+    min_timestep: int = option(0, help="lowest timestep trained on; 0 to 999", check=between(0, 999))
+    max_timestep: int = option(1000, help="end of the timesteps trained on; 1 to 1000", check=between(1, 1000))
     noise_offset: float = option(0.0, help="extra noise per channel", check=at_least(0))
     flow_sampling: Literal["logit_normal", "uniform"] = option("logit_normal", help="noise levels of flow models")
     # what is measured and kept
@@ -59,3 +62,10 @@ class LoraOptions:
     gradient_checkpointing: Literal["off", "on", "auto"] = option(
         "auto", help="off, on, auto = when memory runs out", changes_results=False
     )
+
+    def __attrs_post_init__(self) -> None:
+        if self.min_timestep >= self.max_timestep:
+            raise ValueError(
+                f"min_timestep: {self.min_timestep} leaves nothing to train on; set it below max_timestep, "
+                f"which is {self.max_timestep}"
+            )

@@ -55,7 +55,8 @@ class LoraTrainer:
         component = denoiser_name(pipeline)
         denoiser = getattr(pipeline, component)
         predict = family_of(denoiser)
-        objective = Objective(pipeline.scheduler, options.min_snr, options.flow_sampling)
+        timesteps = (options.min_timestep, options.max_timestep)
+        objective = Objective(pipeline.scheduler, options.min_snr, options.flow_sampling, timesteps)
         with accelerator.main_process_first():  # the others then read what the first one cached
             data = _data(options, context, pipeline, [*train, *heldout], len(train), device, autocast or torch.float32)
         weights = insert(denoiser, options, _init_seed(options, context.seed, job.images))
@@ -181,6 +182,7 @@ def _card(
         "alpha": options.rank if options.alpha is None else options.alpha,
         "targets": list(options.targets),
         "prediction": loop.objective.prediction,
+        "timesteps": [options.min_timestep, options.max_timestep],
         "steps": loop.step,
         "kept_step": loop.best_step if picked else loop.step,
         "samples": loop.step * loop.data.sampler.batch,
