@@ -110,6 +110,14 @@ def test_going_on_from_an_adapter(train: Any, tmp_path: Path) -> None:
         train(adapter=adapter_file(tmp_path / "first"), rank=1)
 
 
+@pytest.mark.parametrize("model", ["epsilon", "flux"])
+def test_a_part_of_the_timesteps_is_trained_on_and_measured_on(train: Any, model: str) -> None:
+    part, whole = (train(model, steps=1, heldout=0.2, **own) for own in ({"min_timestep": 900}, {}))
+    assert (part.metadata["timesteps"], whole.metadata["timesteps"]) == ([900, 1000], [0, 1000])
+    assert not same(part, whole)
+    assert part.metadata["heldout_before"] != whole.metadata["heldout_before"]
+
+
 def test_averaged_weights_are_kept_on_request(train: Any) -> None:
     assert not same(train(ema=0.9), train())
 
