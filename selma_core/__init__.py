@@ -8,17 +8,50 @@ from typing import TYPE_CHECKING, Any
 from selma_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from selma_core.ablation import ablate
+    from selma_core.ablation import AblationRun, ablate
+    from selma_core.api import MergedAdapter, generate, merge, plan, why
     from selma_core.engine import run
+    from selma_core.graph.plan import Planned
+    from selma_core.graph.why import Explanation
     from selma_core.result import Run
 
-__all__ = ["Run", "ablate", "hookimpl", "run"]
+__all__ = [
+    "AblationRun",
+    "Explanation",
+    "MergedAdapter",
+    "Planned",
+    "Run",
+    "ablate",
+    "generate",
+    "hookimpl",
+    "merge",
+    "plan",
+    "run",
+    "why",
+]
 
-# Imported on first use, so that a plugin's `from selma_core import hookimpl` stays light.
-_LAZY = {"Run": "selma_core.result", "ablate": "selma_core.ablation", "run": "selma_core.engine"}
+# Imported on first use, so that a plugin's `from selma_core import hookimpl` stays light. No module of this package
+# may have one of these names: importing it would put the module in the function's place.
+_LAZY = {
+    "AblationRun": "selma_core.ablation",
+    "Explanation": "selma_core.graph.why",
+    "MergedAdapter": "selma_core.api",
+    "Planned": "selma_core.graph.plan",
+    "Run": "selma_core.result",
+    "ablate": "selma_core.ablation",
+    "generate": "selma_core.api",
+    "merge": "selma_core.api",
+    "plan": "selma_core.api",
+    "run": "selma_core.engine",
+    "why": "selma_core.api",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'selma_core' has no attribute '{name}'")
     return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

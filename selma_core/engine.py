@@ -33,8 +33,9 @@ def run(
 ) -> Run:
     """Runs a recipe; what is in the store already is reused.
 
-    >>> run = selma_core.run("shapes", ["stages.merge.use=ties"])
-    >>> run.result["scores"]["merged"]["dsg"]["mean"]
+    Examples:
+        >>> run = selma_core.run("shapes", ["stages.merge.use=ties"])
+        >>> run.result["scores"]["merged"]["dsg"]["mean"]
 
     Args:
         recipe: registry name or YAML file. overrides: `stages.merge.use=ties`.

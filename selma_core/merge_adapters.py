@@ -12,6 +12,7 @@ from selma_core.artifacts.lora_manifest import read_manifest
 from selma_core.artifacts.lora_reader import read_layers
 from selma_core.config import bind_options
 from selma_core.config.canonical import expanded_options
+from selma_core.config.problems import COMMAND_LINE
 from selma_core.errors import UserError, did_you_mean
 from selma_core.files import make_folder, sha256_file
 from selma_core.merging.files import MergePlan, merge_files
@@ -36,6 +37,7 @@ def merge_lora_files(
     dtype: str = "float32",
     form: str = "diffusers",
     progress: Callable[[int, int], None] = lambda done, total: None,
+    origin: str = COMMAND_LINE,
 ) -> dict[str, Any]:
     """Merges LoRA files without loading any base model, one layer at a time.
 
@@ -44,6 +46,7 @@ def merge_lora_files(
         out: the safetensors file to write (a folder for `peft-dir`).
         base: id of the base model; None = what the files say. seed: of random masks. dtype: of the tensors written.
         form: `diffusers` (the canonical form), `kohya`, `comfyui` or `peft-dir`.
+        progress: called with (layers done, layers in all). origin: who set the options, for errors.
 
     Returns:
         What the file's header says of the merge: base, parents by sha256, strategy, options, weights, ratios per layer.
@@ -58,7 +61,7 @@ def merge_lora_files(
     if form != "peft-dir" and out.suffix != ".safetensors":
         raise UserError(f"{out}: a LoRA file is written as .safetensors; type: --out {out.with_suffix('.safetensors')}")
     offer = catalog.find("merge_strategy", strategy)
-    origins = {f"options.{name}": "the command line" for name in options}
+    origins = {f"options.{name}": origin for name in options}
     bound = bind_options(offer, options, path="options", origins=origins, catalog=catalog, registry=registry)
     paths = [file.expanduser() for file in files]
     ids = [_identity(path) for path in paths]

@@ -50,8 +50,8 @@ def generate_command(
     from rich.console import Console
 
     from selma_core.artifacts.images import png_bytes
+    from selma_core.drawing import generate_image
     from selma_core.files import make_folder, write_bytes
-    from selma_core.generate import generate_image
 
     catalog = open_catalog(plugin)
     with Console(stderr=True).status("drawing"):

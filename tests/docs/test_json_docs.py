@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from selma_core.cli.app import run_app
+from tests.engine.kit import FAKES, LIGHT, write_recipe
 
 Call = Callable[..., Any]
 
@@ -19,9 +21,9 @@ Call = Callable[..., Any]
 def call(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
     """Runs a command line and returns the JSON on its stdout."""
 
-    def run(*tokens: str) -> Any:
+    def run(*tokens: str, code: int = 0) -> Any:
         capsys.readouterr()
-        assert run_app(tokens) == 0
+        assert run_app(tokens) == code
         return json.loads(capsys.readouterr().out)
 
     return run
@@ -36,6 +38,49 @@ def example(root: Path) -> Callable[[str], Any]:
         return json.loads(found[1])
 
     return read
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """The light recipe of the engine's tests in two variants, so that there is something to compare."""
+    shutil.copy(FAKES, tmp_path / "fakes.py")
+    stages = {name: dict(slot) for name, slot in LIGHT["stages"].items() if name != "best"}
+    for name in ("images", "score"):
+        stages[name]["foreach"] = "variant"
+    more = {
+        "axes": {"variant": {"base": {}, "other": {"images": {"options": {"shade": 9}}}}},
+        "report": {"scores": "score", "baseline": "base", "compare": [["other", "base"]]},
+    }
+    write_recipe(tmp_path / "two.yaml", {**LIGHT, **more, "stages": stages})
+    return tmp_path / "two.yaml"
+
+
+def test_run(call: Call, example: Call, recipe: Path) -> None:
+    printed, shown = call("run", str(recipe), "--json", "--store", str(recipe.parent / "store")), example("selma run")
+    assert list(printed) == list(shown)
+    assert {tuple(row) for row in printed["stages"]} == {tuple(shown["stages"][0])}
+    assert set(printed["scores"]) == {"base", "other"}
+    assert list(printed["scores"]["other"]["light"]) == list(shown["scores"]["merged"]["dsg"])
+    (row,) = printed["comparisons"]
+    assert list(row) == list(shown["comparisons"][0])
+    assert row["wins"] + row["ties"] + row["losses"] == row["n"] == printed["scores"]["base"]["light"]["n_prompts"]
+
+
+def test_every_key_of_a_score_and_of_a_comparison_is_explained(root: Path, example: Call) -> None:
+    page = (root / "docs/reference/json.md").read_text()
+    rows = re.findall(r"^\| (`[^|]+) \|", page.partition("## selma plan")[0], flags=re.MULTILINE)
+    explained = {key for row in rows for key in re.findall(r"`(\w+)`", row)}
+    shown = example("selma run")
+    wanted = {*shown["scores"]["merged"]["dsg"], *shown["comparisons"][0]} - {"variant", "baseline", "metric"}
+    assert explained == wanted
+
+
+def test_a_failed_stage_says_why(call: Call, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_FAIL", "images")
+    printed = call("run", str(recipe), "--json", "--store", str(recipe.parent / "store"), code=1)
+    failed = [row for row in printed["stages"] if row["outcome"] == "failed"]
+    assert failed
+    assert all(row["error"] and row["artifact"] is None for row in failed)
 
 
 def test_plan(call: Call, example: Call, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selma_core.config import bind_options
+from selma_core.config.problems import COMMAND_LINE
 from selma_core.data import ImageRequest, Prompt
 from selma_core.errors import StageError
 from selma_core.protocols import Attachable, ImageJob
@@ -30,6 +31,7 @@ def generate_image(
     seed: int = 0,
     device: str = "auto",
     report: Callable[[Mapping[str, Any]], None] | None = None,
+    origin: str = COMMAND_LINE,
 ) -> Image:
     """Draws one RGB image.
 
@@ -38,7 +40,7 @@ def generate_image(
         adapters: LoRA files or folders of any form that `selma adapter convert` reads; several are applied side by
             side, unmerged, each at weight 1/T unless the generator's `adapter_weights` says otherwise.
         seed: of this image itself; the `seed` of an image's metadata row draws that image again.
-        report: gets progress and warnings as JSON.
+        report: gets progress and warnings as JSON. origin: who set the options, for errors.
 
     Raises:
         UserError: unknown generator, wrong option, missing model. ArtifactError: an adapter that cannot be read.
@@ -47,7 +49,7 @@ def generate_image(
     from selma_core.stages.context import StageContext
 
     offer = catalog.find("image_generator", generator)
-    origins = {f"options.{name}": "the command line" for name in options}
+    origins = {f"options.{name}": origin for name in options}
     bound = bind_options(offer, options, path="options", origins=origins, catalog=catalog, registry=registry)
     request = ImageRequest(prompt=Prompt(id="prompt", text=prompt), k=0, seed=seed)
     with tempfile.TemporaryDirectory(prefix="selma-generate-") as folder:

@@ -1,0 +1,77 @@
+"""Every bundled recipe plans without a network; the Stable Diffusion recipes run on tiny random pipelines."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors import safe_open
+
+import selma_core
+from tests import tiny_models
+
+RECIPES = sorted((Path(__file__).parents[2] / "registry/selma_registry/recipes").glob("*.yaml"))
+REPLY = "4. a red circle\n5. two blue cats\n6. the hat left of a square"
+CHAT = json.dumps({"use": "scripted", "options": {"replies": [REPLY], "repeat": True}})
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens a connection, or even a socket, fails."""
+
+    def refuse(*_: object, **__: object) -> Any:
+        raise AssertionError("the network was asked for")
+
+    for name in ("socket", "create_connection", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, refuse)
+
+
+def small(model: Path) -> Sequence[str]:
+    """Overrides that leave a recipe's stages and plugins as they are, and cut down what they do."""
+    trainer = {"rank": 2, "steps": 2, "batch_size": 2, "accumulation": 1, "save_every": 1, "heldout": 0.5}
+    return [
+        "axes.skill=[count, general]",
+        f"stages.prompts.options.chat={CHAT}",
+        "stages.prompts.options.n=3",
+        f"stages.images.options.model={model}",
+        "stages.images.options.steps=2",
+        f"stages.expert.options.model={model}",
+        "stages.expert.options.precision=no",  # fp16 needs a GPU
+        *(f"stages.expert.options.{name}={value}" for name, value in trainer.items()),
+    ]
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("name", [path.stem for path in RECIPES])
+def test_a_bundled_recipe_plans_without_a_network(name: str, tmp_path: Path) -> None:
+    rows = selma_core.plan(name, store=tmp_path / "store")
+    assert {row.status for row in rows} <= {"run", "shared"}
+    assert {"bench", "sample", "score"} <= {row.node.label for row in rows}
+
+
+@pytest.mark.usefixtures("no_network")
+def test_the_block_is_one() -> None:
+    with pytest.raises(AssertionError, match="network"):
+        socket.create_connection(("localhost", 9))
+
+
+@pytest.mark.parametrize(("name", "make"), [("selma_sdxl", tiny_models.sdxl), ("selma_sd14", tiny_models.sd)])
+def test_a_recipe_runs_to_its_merge_on_a_tiny_model(
+    name: str, make: Callable[[Path], Path], tmp_path: Path, no_network: None
+) -> None:
+    run = selma_core.run(name, small(make(tmp_path / "model")), store=tmp_path / "store", until=["merge"])
+    assert run.ok, [node.error for node in run.failed]
+    assert {node.label for node in run.nodes} == {"prompts", "images", "expert", "merge"}
+    for skill in ("count", "general"):
+        assert len(run.prompts(f"prompts[{skill}]").prompts) == len(run.images(f"images[{skill}]")) == 3
+        assert ranks(run.adapter(f"expert[{skill}]")) == {2}
+    assert ranks(run.adapter("merge")) == {4}  # the exact mean of two experts
+
+
+def ranks(adapter: Path) -> set[int]:
+    with safe_open(adapter, "pt") as file:
+        return {file.get_slice(name).get_shape()[0] for name in file.keys() if name.endswith("lora_A.weight")}  # noqa: SIM118
