@@ -16,6 +16,7 @@ from selma_core.errors import ConfigError, UserError, did_you_mean
 from selma_core.events import Event, RunFinished, RunStarted
 from selma_core.graph.plan import Planned, make_plan, union
 from selma_core.observers import Observers
+from selma_core.preflight import check_needs
 from selma_core.record import RunRecord
 from selma_core.registry import Registry
 from selma_core.result import NodeResult
@@ -91,7 +92,7 @@ def ablate(
         overrides: laid over every variant. store, plugins, on_event: as in `run`.
 
     Raises:
-        UserError: the ablation or a recipe is wrong; nothing ran.
+        UserError: the ablation or a recipe is wrong, or a model is not on this machine; nothing ran.
     """
     return run_ablation(open_ablation(name_or_path, overrides, store=store, plugins=plugins), on_event)
 
@@ -153,6 +154,7 @@ def load_ablation(name_or_path: str | Path, registry: Registry) -> Ablation:
 def run_ablation(opened: OpenAblation, on_event: Callable[[Event], None] | None = None) -> AblationRun:
     """Runs an opened ablation; see `ablate`."""
     ablation, session = opened.ablation, opened.first
+    check_needs(opened.plan, opened.sessions.values())
     store, run_id = session.store, new_run_id(ablation.name)
     trackers = session.runtime.build_trackers(session.catalog, session.registry)
     emit = Observers(session.catalog, trackers, on_event)

@@ -13,6 +13,7 @@ from selma_core.collect import check_report, comparison_json, score_json, summar
 from selma_core.events import Event, RunFinished, RunStarted, StageWarning
 from selma_core.graph.plan import Planned, make_plan, members
 from selma_core.observers import Observers
+from selma_core.preflight import check_needs
 from selma_core.record import RunRecord
 from selma_core.report import write_report
 from selma_core.result import NodeResult, Run
@@ -46,7 +47,8 @@ def run(
         the run. A stage that failed does not raise: see `Run.ok` and `Run.failed`; the others are done and stored.
 
     Raises:
-        UserError: the recipe is wrong; nothing ran. StoreError: the store cannot be written.
+        UserError: the recipe is wrong, or a model is not on this machine; nothing ran.
+        StoreError: the store cannot be written.
     """
     return run_session(open_session(recipe, overrides, store=store, plugins=plugins, until=until), on_event)
 
@@ -55,10 +57,11 @@ def run_session(session: Session, on_event: Callable[[Event], None] | None = Non
     """Runs an opened recipe; see `run`."""
     check_report(session)
     recipe = session.recipe
+    plan = make_plan(members(session.graph), session.store)
+    check_needs(plan, [session])
     run_id = new_run_id(recipe.name)
     trackers = session.runtime.build_trackers(session.catalog, session.registry)
     emit = Observers(session.catalog, trackers, on_event)
-    plan = make_plan(members(session.graph), session.store)
     extra = {"seed": session.graph.seed, "config": recipe.data, "origins": recipe.origins}
     record = RunRecord(session.store, run_id, extra)
     with session.store.lock(run_id):

@@ -10,8 +10,8 @@ class MyOptions:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
@@ -46,6 +46,17 @@ class Slot:
 
     use: str = ""
     options: dict[str, Any] = attrs.field(factory=dict)
+
+
+@runtime_checkable
+class Needing(Protocol):
+    """An options class that knows what its plugin needs of the machine beyond registry entries, like a key.
+
+    It is asked before a run starts, for the stages that have to run; never by `selma plan`.
+    """
+
+    def needs(self) -> Iterable[tuple[str, str]]:
+        """(name of the option, one line that says what is missing and, after `; `, what to type); empty when ready."""
 
 
 Check = Callable[[Any, "attrs.Attribute[Any]", Any], None]

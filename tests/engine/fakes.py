@@ -227,6 +227,11 @@ class Evaluate:
 class JudgeOptions:
     strict: bool = option(True, help="strictness")
     api_key_env: str = option("KEY", help="variable", changes_results=False)
+    remote: bool = option(False, help="a server that wants a key", changes_results=False)
+
+    def needs(self):
+        if self.remote and not os.environ.get(self.api_key_env):
+            yield "api_key_env", f"the environment variable {self.api_key_env} holds no key; type: export it"
 
 
 class Judge:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
@@ -15,7 +14,6 @@ from selma_plugins.chat.options import OPENAI_URL, OpenAIOptions
 from selma_plugins.chat.retry import RETRY_STATUSES, TransientError, retrying, seconds_asked
 from selma_plugins.chat.wire import PATHS, body, error_line, parse
 
-_DEFAULT_KEY = "OPENAI_API_KEY"
 _NO_SUCH_MODEL = frozenset({"model_not_found", "invalid_model", "NotFoundError"})
 _NO_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
@@ -106,18 +104,13 @@ class OpenAIChat:
         return f"; {did_you_mean(self._options.model, names)}"
 
     def _headers(self) -> dict[str, str]:
-        key = self._key()
-        own_server = self._options.base_url != OPENAI_URL and self._options.api_key_env == _DEFAULT_KEY
-        if not key and not own_server:
-            name = self._options.api_key_env
-            raise UserError(f"openai: the environment variable {name} holds no key; type: export {name}=...")
+        for _, line in self._options.needs():
+            raise UserError(f"openai: {line}")
+        key = self._options.key()
         return {"Authorization": f"Bearer {key}"} if key else {}
 
-    def _key(self) -> str:
-        return os.environ.get(self._options.api_key_env, "").strip()
-
     def _scrub(self, line: str) -> str:
-        key = self._key()
+        key = self._options.key()
         return line.replace(key, "***") if key else line
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -11,6 +13,7 @@ from selma_core.options import at_least, between, entry, option, positive
 
 Mode = Literal["auto", "chat", "completion"]
 OPENAI_URL = "https://api.openai.com/v1"
+_DEFAULT_KEY = "OPENAI_API_KEY"
 _SECRET_WORDS = ("key", "authorization", "password", "secret")
 
 
@@ -38,12 +41,23 @@ class OpenAIOptions:
     extra: dict[str, Any] = option(
         {}, help="further fields of the request; null removes a field (reasoning models)", check=_no_secrets
     )
-    api_key_env: str = option("OPENAI_API_KEY", help="environment variable with the key", changes_results=False)
+    api_key_env: str = option(_DEFAULT_KEY, help="environment variable with the key", changes_results=False)
     concurrency: int = option(8, help="requests at once", changes_results=False, check=at_least(1))
     attempts: int = option(6, help="tries per request", changes_results=False, check=at_least(1))
     timeout: float = option(120.0, help="seconds without an answer", changes_results=False, check=positive)
     backoff: float = option(1.0, help="seconds before the second try", changes_results=False, check=at_least(0))
     max_wait: float = option(60.0, help="longest pause, seconds", changes_results=False, check=at_least(0))
+
+    def key(self) -> str:
+        """What the environment variable holds now; no instance keeps it."""
+        return os.environ.get(self.api_key_env, "").strip()
+
+    def needs(self) -> Iterator[tuple[str, str]]:
+        """The key, unless the server is one's own and no variable was named for it."""
+        own_server = self.base_url != OPENAI_URL and self.api_key_env == _DEFAULT_KEY
+        if not own_server and not self.key():
+            name = self.api_key_env
+            yield "api_key_env", f"the environment variable {name} holds no key; type: export {name}=..."
 
 
 @attrs.frozen
