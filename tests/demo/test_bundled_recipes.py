@@ -1,4 +1,4 @@
-"""Every bundled recipe plans without a network; the Stable Diffusion recipes run on tiny random pipelines."""
+"""Bundled recipes and ablations plan without a network; Stable Diffusion recipes run on tiny random pipelines."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ import pytest
 from safetensors import safe_open
 
 import selma_core
+from selma_core.ablation import open_ablation
 from tests import tiny_models
 
-RECIPES = sorted((Path(__file__).parents[2] / "registry/selma_registry/recipes").glob("*.yaml"))
+REGISTRY = Path(__file__).parents[2] / "registry/selma_registry"
+RECIPES = sorted((REGISTRY / "recipes").glob("*.yaml"))
+ABLATIONS = sorted((REGISTRY / "ablations").glob("*.yaml"))
 REPLY = "4. a red circle\n5. two blue cats\n6. the hat left of a square"
 CHAT = json.dumps({"use": "scripted", "options": {"replies": [REPLY], "repeat": True}})
 
@@ -51,6 +54,23 @@ def test_a_bundled_recipe_plans_without_a_network(name: str, tmp_path: Path) -> 
     rows = selma_core.plan(name, store=tmp_path / "store")
     assert {row.status for row in rows} <= {"run", "shared"}
     assert {"bench", "sample", "score"} <= {row.node.label for row in rows}
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("name", [path.stem for path in ABLATIONS])
+def test_a_bundled_ablation_plans_without_a_network(name: str, tmp_path: Path) -> None:
+    opened = open_ablation(name, store=tmp_path / "store")
+    assert {row.status for row in opened.plan} == {"run", "shared"}  # variants that share nothing were no ablation
+
+
+def test_shapes_joint_trains_jointly_for_one_expert_and_for_five(tmp_path: Path) -> None:
+    opened = open_ablation("shapes_joint", store=tmp_path / "store")
+    merged, once, five = (opened.sessions[name].graph for name in ("merged", "joint_1x", "joint_5x"))
+    assert merged["sample[joint]"].fingerprint == merged["sample[merged]"].fingerprint
+    steps = [graph["joint"].bound.steps for graph in (once, five)]
+    experts = [node.bound.steps for node in once if node.label == "expert"]
+    assert steps == [experts[0], sum(experts)]
+    assert once["joint"].bound.batch_size == five["joint"].bound.batch_size == once["expert[count]"].bound.batch_size
 
 
 @pytest.mark.usefixtures("no_network")
