@@ -105,7 +105,8 @@ class Registry:
         """An entry with its pin, which is known without a network.
 
         Args:
-            name: `name`, `provider/name`; for models also a folder or `hub:owner/name@<commit>`; for `files` a path.
+            name: `name`, `provider/name`; for models also a folder or `hub:owner/name@<commit>` (and `/FILE.gguf`); for
+                `files` a path.
             need_files: raise when the files it stands for are not on this machine.
 
         Raises:

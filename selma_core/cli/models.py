@@ -13,7 +13,9 @@ from selma_core.models import folder_digest
 from selma_core.registry import Registry
 
 app = App(name="models", help="List, show and fetch models.\n\nExample: `selma models show shapes_base --json`")
-Name = Annotated[str, Parameter(help="Registry name, folder, or hub:owner/name@COMMIT.")]
+Name = Annotated[
+    str, Parameter(help="Registry name, folder, or hub:owner/name@COMMIT, and /FILE.gguf for one such file.")
+]
 Section = Annotated[str, Parameter(help="Registry section; `benchmarks` may have files to fetch too.")]
 
 

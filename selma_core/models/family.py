@@ -21,7 +21,7 @@ _SHORT = {
 
 def detect_family(path: Path) -> str:
     """`sd`, `sdxl`, `sd3`, `flux`, `pixart`, ... for a diffusers folder (from `model_index.json`'s `_class_name`), the
-    `model_type` of a transformers folder, `gguf` for such a file.
+    `model_type` of a transformers folder, `gguf` for such a file or a folder that holds such files and no description.
 
     Raises:
         ModelError: it is none of these; the message says what is missing.
@@ -35,7 +35,11 @@ def detect_family(path: Path) -> str:
         return _SHORT.get(name.removesuffix("Pipeline"), _snake(name.removesuffix("Pipeline")))
     if (path / "config.json").is_file():
         return str(_json(path / "config.json").get("model_type", "transformers"))
-    raise ModelError(f"{path}: holds neither model_index.json (diffusers) nor config.json (transformers)")
+    if any(path.glob("*.gguf")):
+        return "gguf"
+    raise ModelError(
+        f"{path}: holds neither model_index.json (diffusers) nor config.json (transformers) nor a .gguf file"
+    )
 
 
 def _json(path: Path) -> dict[str, Any]:

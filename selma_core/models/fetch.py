@@ -16,9 +16,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from selma_core.errors import ModelError
+from selma_core.errors import ModelError, nearest
 from selma_core.files import make_folder, sha256_file, writing
-from selma_core.models.sources import Source
+from selma_core.models.sources import DEFAULT_FILES, Source
 
 Progress = Callable[[int, int], None]
 _CHUNK = 1 << 20
@@ -66,16 +66,52 @@ def _fetch_hub(source: Source, progress: Progress) -> None:
     try:
         snapshot_download(
             source.where,
-            revision=source.pin.rpartition("@")[2],
+            revision=source.commit,
             local_dir=part,
-            allow_patterns=list(source.files),
+            allow_patterns=[source.member] if source.member else list(source.files),
             ignore_patterns=list(source.ignore) or None,
         )
     except Exception as error:
         raise ModelError(f"hub {source.where}: {type(error).__name__}: {_first_line(error)}") from error
     shutil.rmtree(part / ".cache", ignore_errors=True)
+    _check_snapshot(part, source)
     with writing(source.target):
-        part.replace(source.target)
+        (part / source.member).replace(source.target)
+    shutil.rmtree(part, ignore_errors=True)
+
+
+def _check_snapshot(part: Path, source: Source) -> None:
+    """The hub client is content when nothing fits the patterns.
+
+    Raises:
+        ModelError: what is wanted is not there; the message says how to name a GGUF file that is.
+    """
+    if source.member:
+        found = (part / source.member).is_file()
+        lacks = f"holds no file '{source.member}'"
+    else:
+        pattern = "*.safetensors" if source.files == DEFAULT_FILES else "*"
+        found = any(path.is_file() for path in part.rglob(pattern))
+        lacks = f"holds no file that fits {', '.join(source.files)}"
+    others = [] if found else _gguf_files(source)
+    if found or (not others and not source.member and any(part.iterdir())):  # weights of another form
+        return
+    shutil.rmtree(part, ignore_errors=True)
+    near = nearest(source.member, others) or next(iter(others), None)
+    hint = (
+        f"; it holds {len(others)} GGUF files, one is named hub:{source.where}@{source.commit}/{near}" if near else ""
+    )
+    raise ModelError(f"hub {source.where}: {'holds no safetensors' if others and not source.member else lacks}{hint}")
+
+
+def _gguf_files(source: Source) -> list[str]:
+    """What the repository holds of these; empty when the hub does not say."""
+    from huggingface_hub import list_repo_files
+
+    try:
+        return sorted(name for name in list_repo_files(source.where, revision=source.commit) if name.endswith(".gguf"))
+    except Exception:  # it is asked for a better message only
+        return []
 
 
 def _fetch_url(source: Source, progress: Progress) -> None:

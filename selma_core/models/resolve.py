@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from selma_core.data import Entry
-from selma_core.errors import ModelError
+from selma_core.errors import ConfigError, ModelError
 from selma_core.models.digest import folder_digest
 from selma_core.models.family import detect_family
 from selma_core.models.safetensors_check import check_folder
 from selma_core.models.sources import Source, hub_source, is_commit
 
-_HUB = re.compile(r"^hub:([\w.-]+/[\w.-]+)(?:@(.*))?$")
+_HUB = re.compile(r"^hub:([\w.-]+/[\w.-]+)(?:@([^/]*)(?:/(.+))?)?$")
 
 
 def direct_model(name: str, *, need_files: bool) -> Entry | None:
-    """The entry of a model given as a folder (`./my_model`, `/models/x`) or as `hub:owner/name@<commit>`; else None.
+    """The entry of a model given as a folder (`./my_model`, `/models/x`) or as `hub:owner/name@<commit>`, which may
+    end in the name of one GGUF file (`.../model-Q4_K_M.gguf`); else None.
 
     Raises:
         ModelError: the folder is missing or no model; the hub id is not pinned or not fetched yet.
@@ -67,21 +68,28 @@ def _absent(sources: Sequence[Source], section: str, name: str) -> str:
 
 
 def hub_of(name: str) -> Source:
-    """The source that `hub:owner/name@<commit>` names.
+    """The source that `hub:owner/name@<commit>` or `hub:owner/name@<commit>/FILE.gguf` names.
+
+    Repositories of GGUF files hold one model many times over, so one file is named; it is all that is fetched.
 
     Raises:
         ModelError: it is not of that form, or not pinned to a commit.
     """
     match = _HUB.match(name)
     if match is None:
-        raise ModelError(f"'{name}': a hub model is written hub:owner/name@<commit>")
-    repository, revision = match.groups()
-    if not is_commit(revision or ""):
+        raise ModelError(f"'{name}': a hub model is written hub:owner/name@<commit>, or with /FILE.gguf after it")
+    repository, revision, member = match.groups(default="")
+    if not is_commit(revision):
         raise ModelError(
             f"'{name}': pin the revision, a commit of 40 hexadecimal digits, so that results can be repeated: "
             f"hub:{repository}@<commit>"
         )
-    return hub_source(repository, revision, repository)
+    if member and not member.endswith(".gguf"):
+        raise ModelError(f"'{name}': only a GGUF file is named by itself, so '{member}' must end in .gguf")
+    try:
+        return hub_source(repository, revision, repository, member)
+    except ConfigError as error:
+        raise ModelError(f"'{name}': {error}") from None
 
 
 def _folder(name: str, path: Path) -> Entry:

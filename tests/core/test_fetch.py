@@ -6,13 +6,14 @@ import hashlib
 import threading
 import zipfile
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from selma_core.errors import ModelError
+from selma_core.errors import ConfigError, ModelError
 from selma_core.registry import Registry
 from tests.core.support import MakeRegistry
 
@@ -173,6 +174,7 @@ def test_hub_snapshot_appears_whole_or_not_at_all(
             raise OSError("the line was cut")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    monkeypatch.setattr("huggingface_hub.list_repo_files", lambda *_, **__: ["model_index.json", "unet/x.bin"])
     registry = registry_of(make_registry, f"{{hub: a/b, revision: {COMMIT}, ignore: ['*.bin']}}")
     with pytest.raises(ModelError, match=r"hub a/b: OSError: the line was cut"):
         registry.fetch("models", "m")
@@ -183,3 +185,69 @@ def test_hub_snapshot_appears_whole_or_not_at_all(
     assert [file.name for file in entry.path.iterdir()] == ["model_index.json"]
     assert calls[1]["revision"] == COMMIT
     assert calls[1]["ignore_patterns"] == ["*.bin"]
+
+
+HELD = ("README.md", "config.json", "sub/m-Q4_K_M.gguf", "sub/m-Q8_0.gguf")
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A hub whose one repository holds the files HELD; gives the names of what was downloaded."""
+    taken: list[str] = []
+
+    def snapshot(repository: str, **rest: Any) -> None:
+        assert (repository, rest["revision"]) == ("a/b", COMMIT)
+        for name in HELD:
+            if any(fnmatch(name, pattern) for pattern in rest["allow_patterns"]):
+                taken.append(name)
+                path = Path(rest["local_dir"]) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(name.encode())
+        Path(rest["local_dir"]).mkdir(parents=True, exist_ok=True)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    monkeypatch.setattr("huggingface_hub.list_repo_files", lambda *_, **__: list(HELD))
+    return taken
+
+
+def test_one_gguf_file_of_a_hub_repository(make_registry: MakeRegistry, hub: list[str]) -> None:
+    registry = make_registry({})
+    names = [f"hub:a/b@{COMMIT}/{file}" for file in HELD[2:]]
+    with pytest.raises(ModelError, match=f"is not on this machine; type: selma models fetch {names[0]}$"):
+        registry.entry("models", names[0])
+    entry = registry.fetch("models", names[0])
+    assert hub == [HELD[2]]
+    assert entry.path is not None
+    assert (entry.path.name, entry.path.read_text()) == ("m-Q4_K_M.gguf", HELD[2])
+    assert (entry.pin, entry.data["family"]) == (names[0], "gguf")
+    other = registry.fetch("models", names[1])
+    assert hub == [*HELD[2:]]
+    assert other.pin != entry.pin
+    assert other.path is not None
+    assert other.path.read_text() == HELD[3]
+    assert registry.entry("models", names[0]).path == entry.path
+
+
+def test_a_repository_of_gguf_files_is_not_fetched_by_accident(
+    make_registry: MakeRegistry, hub: list[str], tmp_path: Path
+) -> None:
+    registry = make_registry({})
+    with pytest.raises(ModelError, match=f"holds no safetensors; .* 2 GGUF files, .* hub:a/b@{COMMIT}/sub/m-Q4_K_M"):
+        registry.fetch("models", f"hub:a/b@{COMMIT}")
+    assert hub == ["config.json"]
+    with pytest.raises(ModelError, match=r"holds no file 'm-Q8\.gguf'; .*/sub/m-Q8_0\.gguf$"):
+        registry.fetch("models", f"hub:a/b@{COMMIT}/m-Q8.gguf")
+    assert left_over(tmp_path) == []
+
+
+def test_one_file_of_a_hub_repository_in_an_entry(make_registry: MakeRegistry, hub: list[str]) -> None:
+    source = f"{{hub: a/b, revision: {COMMIT}, member: sub/m-Q8_0.gguf}}"
+    registry = registry_of(make_registry, source)
+    entry = registry.fetch("models", "m")
+    assert hub == ["sub/m-Q8_0.gguf"]
+    assert (entry.pin, entry.data["family"]) == (f"hub:a/b@{COMMIT}/sub/m-Q8_0.gguf", "llm")
+    assert [source.describe() for source in registry.sources("models", "m")] == [
+        f"hub a/b@{COMMIT[:7]}/sub/m-Q8_0.gguf"
+    ]
+    with pytest.raises(ConfigError, match="'files' and 'ignore' have no meaning"):
+        registry_of(make_registry, source.replace("member", "files: ['*'], member")).entry("models", "m")

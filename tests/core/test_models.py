@@ -51,6 +51,18 @@ def test_folder_of_the_registry(make_registry: MakeRegistry, tmp_path: Path) -> 
     assert entry.pin == f"sha256:{folder_digest(folder)}"
 
 
+def test_folder_that_holds_only_gguf_files(make_registry: MakeRegistry, tmp_path: Path) -> None:
+    folder = tmp_path / "llm"
+    folder.mkdir()
+    (folder / "m.gguf").write_bytes(b"GGUF and more")
+    registry = make_registry({"models/m.yaml": model_yaml(f"{{folder: {folder}}}")})
+    for name in (str(folder), "m"):
+        entry = registry.entry("models", name)
+        assert (entry.path, entry.data["family"]) == (folder, "gguf")
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    assert registry.entry("models", f"{folder}/").data["family"] == "llama"
+
+
 def test_first_present_source_wins(make_registry: MakeRegistry, tmp_path: Path) -> None:
     second = pipeline(tmp_path / "second")
     hub = f"{{hub: a/b, revision: {COMMIT}}}"
@@ -81,6 +93,10 @@ def test_missing_folder_is_named(make_registry: MakeRegistry, tmp_path: Path) ->
         ("hub:a/b@main", ModelError, "pin the revision"),
         ("hub:nothing", ModelError, "is written hub:owner/name@<commit>"),
         ("a/b", UnknownNameError, "a hub model is written hub:a/b@<commit>, a folder ./a/b"),
+        (f"hub:a/b@{COMMIT}/*.gguf", ModelError, r"'\*\.gguf' is no path of one file within the repository"),
+        (f"hub:a/b@{COMMIT}/../x.gguf", ModelError, "is no path of one file within the repository"),
+        (f"hub:a/b@{COMMIT}/unet", ModelError, r"'unet' must end in \.gguf"),
+        ("hub:a/b@main/x.gguf", ModelError, "pin the revision"),
         ("./absent", ModelError, "the folder .*absent does not exist"),
         ("nme", UnknownNameError, "did you mean 'name'"),
     ],

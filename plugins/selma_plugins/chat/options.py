@@ -64,8 +64,8 @@ class OpenAIOptions:
 class TransformersOptions:
     """A causal language model on this machine, run by transformers."""
 
-    model: str = entry("models", help="registry name, folder, GGUF file, or hub:owner/name@commit")
-    gguf_file: str = option("", help="name of the GGUF file within the folder or hub repository")
+    model: str = entry("models", help="registry name, folder, GGUF file, or hub:owner/name@commit[/FILE.gguf]")
+    gguf_file: str = option("", help="name of the GGUF file within a folder that holds several")
     mode: Mode = option("auto", help="chat template, plain continuation, or the template where there is one")
     top_p: float = option(1.0, help="nucleus sampling; 1 is off", check=between(0, 1))
     top_k: int = option(0, help="sample among the k likeliest tokens; 0 is off", check=at_least(0))
@@ -79,7 +79,9 @@ class TransformersOptions:
 class LlamaCppOptions:
     """A GGUF model on this machine, run by llama.cpp."""
 
-    model: str = entry("models", help="registry name, GGUF file, or a folder that holds one")
+    model: str = entry(
+        "models", help="registry name, GGUF file, a folder that holds one, or hub:owner/name@commit/FILE.gguf"
+    )
     mode: Mode = option("auto", help="chat template, plain continuation, or the template where there is one")
     top_p: float = option(1.0, help="nucleus sampling; 1 is off", check=between(0, 1))
     top_k: int = option(0, help="sample among the k likeliest tokens; 0 is off", check=at_least(0))
