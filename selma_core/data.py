@@ -46,7 +46,8 @@ class Prompt:
         id: unique within its set and stable across runs; sample seeds derive from it.
         text: what the image generator reads.
         skill: the skill it belongs to, or "".
-        meta: anything else, JSON only (the benchmark group, the request it came from, ...).
+        meta: anything else, JSON only (the benchmark group, the request it came from, ...). `flip: false` tells
+            trainers not to mirror its images.
     """
 
     id: str

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -42,7 +43,8 @@ class TensorWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with suppress(OSError):  # on a full disk closing fails again: what is buffered still does not fit
+            self._file.close()
         self._body.unlink(missing_ok=True)
         self._part.unlink(missing_ok=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import subprocess
 import sys
@@ -15,28 +14,15 @@ from selma_core.errors import StoreError
 from selma_core.result import Run
 from selma_core.store import Store
 from tests.engine.kit import contents
+from tests.full_disk import fill_disk
 
 Start = Callable[..., Run]
 
 
 @pytest.fixture
 def fill(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
-    """Makes the n-th file of a certain name end unwritable: "no space left on device"."""
-
-    def fill(ending: str, number: int) -> None:
-        opened, count = Path.open, 0
-
-        def open_until_full(self: Path, mode: str = "r", *rest: object, **more: object) -> object:
-            nonlocal count
-            if self.name.endswith(ending) and ("w" in mode or "a" in mode):
-                count += 1
-                if count >= number:
-                    raise OSError(errno.ENOSPC, "No space left on device", str(self))
-            return opened(self, mode, *rest, **more)  # type: ignore[call-overload]
-
-        monkeypatch.setattr(Path, "open", open_until_full)
-
-    return fill
+    """Makes the n-th file of a certain name end unwritable."""
+    return lambda ending, number: fill_disk(monkeypatch, ending, number)
 
 
 @pytest.mark.parametrize(

@@ -245,6 +245,7 @@ def test_the_label_may_differ_from_the_entrys_name(context: Any, says: Any) -> N
         ({"rules": None}, "'rules' must be a list of texts"),
         ({"max_words": "8"}, "'max_words' must be a whole number"),
         ({"description": 3}, "'description' must be a text"),
+        ({"flip": "no"}, "'flip' must be true or false"),
     ],
 )
 def test_a_bad_skill_entry_is_one_line(context: Any, writer: Any, change: dict[str, Any], line: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
+import attrs
 import diffusers
 import pytest
 import torch
@@ -121,10 +123,8 @@ def test_draws_depend_on_the_step_only() -> None:
     assert torch.equal(first.drop, again.drop)
 
 
-def test_held_out_prompts_depend_on_texts_only(tmp_path: object) -> None:
-    from pathlib import Path
-
-    found = items(Path(str(tmp_path)), 6)
+def test_held_out_prompts_depend_on_texts_only(tmp_path: Path) -> None:
+    found = items(tmp_path, 6)
     kept, held = hold_out(found, 0.3)
     assert len(held) == 2
     assert hold_out(found[::-1], 0.3)[1] == held[::-1]
@@ -143,15 +143,20 @@ def test_held_out_prompts_depend_on_texts_only(tmp_path: object) -> None:
         ("two cats", False),
     ],
 )
-def test_prompts_that_a_flip_changes(text: str, sided: bool, tmp_path: object) -> None:
-    from pathlib import Path
-
-    import attrs
-
+def test_prompts_that_a_flip_changes(text: str, sided: bool, tmp_path: Path) -> None:
     assert is_sided(text) is sided
-    (item,) = items(Path(str(tmp_path)), 1)
+    (item,) = items(tmp_path, 1)
     item = attrs.evolve(item, prompt=attrs.evolve(item.prompt, text=text))
-    assert may_flip(item, flip=True, sided_too=False, unflipped=()) is not sided
-    assert may_flip(item, flip=True, sided_too=True, unflipped=())
-    assert not may_flip(item, flip=True, sided_too=True, unflipped=("count",))
-    assert not may_flip(item, flip=False, sided_too=True, unflipped=())
+    assert may_flip(item, LoraOptions(model="m", flip_sided=False)) is not sided
+    assert may_flip(item, LoraOptions(model="m"))
+    assert not may_flip(item, LoraOptions(model="m", unflipped_skills=["count"]))
+    assert not may_flip(item, LoraOptions(model="m", flip=False))
+
+
+@pytest.mark.parametrize(("meta", "flipped"), [({}, True), ({"flip": True}, True), ({"flip": False}, False)])
+def test_a_prompts_metadata_can_forbid_the_flip(meta: dict[str, bool], flipped: bool, tmp_path: Path) -> None:
+    (item,) = items(tmp_path, 1)
+    item = attrs.evolve(item, prompt=attrs.evolve(item.prompt, meta=meta))
+    assert may_flip(item, LoraOptions(model="m")) is flipped
+    assert may_flip(item, LoraOptions(model="m", flip_all_skills=True))
+    assert not may_flip(item, LoraOptions(model="m", flip=False, flip_all_skills=True))

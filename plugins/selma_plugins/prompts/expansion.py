@@ -68,9 +68,9 @@ class Expansion:
             return self._reject(found)
         index = len(self.accepted)
         self._accept(text)
-        return Prompt(
-            id=prompt_id(self._skill.label, index), text=text, skill=self._skill.label, meta={"request": request}
-        )
+        skill = self._skill
+        meta = {"request": request, **skill.meta()}
+        return Prompt(id=prompt_id(skill.label, index), text=text, skill=skill.label, meta=meta)
 
     def take_all(self, candidates: Sequence[tuple[int, str]], lost: Sequence[Rejected]) -> PromptBatch:
         """A batch from (request, candidate) pairs, and from replies that were `lost`."""

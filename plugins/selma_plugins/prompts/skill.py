@@ -17,7 +17,7 @@ class Skill:
     Attributes:
         name: of the entry. label: what its prompts are marked with (the entry's `skill`, else its name).
         description: "captions that ...". rules: sentences for the request. max_words: of a prompt.
-        seeds: example prompts.
+        seeds: example prompts. flip: do mirrored images keep the meaning of its prompts?
     """
 
     name: str
@@ -26,6 +26,11 @@ class Skill:
     rules: tuple[str, ...]
     max_words: int
     seeds: tuple[str, ...]
+    flip: bool = True
+
+    def meta(self) -> dict[str, bool]:
+        """What the skill's prompts carry for the stages after: `flip: false`, or nothing."""
+        return {} if self.flip else {"flip": False}
 
 
 def read_skill(entry: Entry, demos: int) -> Skill:
@@ -45,12 +50,18 @@ def read_skill(entry: Entry, demos: int) -> Skill:
         rules=_texts(entry, "rules"),
         max_words=_one(entry, "max_words", int, "a whole number"),
         seeds=seeds,
+        flip=_flip(entry),
     )
 
 
 def _one(entry: Entry, field: str, kind: type[Any], wanted: str) -> Any:
     value = entry.data.get(field)
     return value if isinstance(value, kind) and not isinstance(value, bool) else _fail(entry, field, wanted)
+
+
+def _flip(entry: Entry) -> bool:
+    value = entry.data.get("flip", True)
+    return value if isinstance(value, bool) else _fail(entry, "flip", "true or false")
 
 
 def _texts(entry: Entry, field: str) -> tuple[str, ...]:

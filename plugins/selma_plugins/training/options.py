@@ -1,4 +1,10 @@
-"""Options of the bundled adapter trainers. The defaults are the settings of SELMA's released code for SD 1.x."""
+"""Options of the bundled adapter trainers.
+
+The defaults are the settings of SELMA's released code for SD 1.x, but for these: images keep their own size (there
+`resolution: 512`), are cropped at their centre (`crop: random`), in a precision that fits the device (`fp16`); 5 % of
+the prompts are held out (`heldout: 0` trains on all); the last checkpoint is kept (the paper took the best on its test
+benchmark); skills that say `flip: false` are not mirrored (`flip_all_skills: true` mirrors them too).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +32,8 @@ class LoraOptions:
     resolution: int | None = option(
         None, help="pixels of the side, resized and centre-cropped; null = as the images are"
     )
-    flip: bool = option(True, help="random horizontal flip")
+    flip: bool = option(True, help="random horizontal flip, but of skills that say `flip: false`")
+    flip_all_skills: bool = option(False, help="flip images of these skills too, as the paper's code does")
     flip_sided: bool = option(True, help="flip images whose prompts hold left, right or text too")
     unflipped_skills: list[str] = option([], help="skills whose images are never flipped")
     caption_dropout: float = option(0.0, help="share of samples trained without caption", check=between(0, 1))

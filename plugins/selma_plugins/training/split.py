@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from selma_core.data import ImageItem
+from selma_plugins.training.options import LoraOptions
 
 # A mirrored picture of such a prompt shows something else: sides are swapped, letters reversed.
 SIDED = re.compile(
@@ -32,9 +33,18 @@ def is_sided(text: str) -> bool:
     return SIDED.search(text) is not None
 
 
-def may_flip(item: ImageItem, *, flip: bool, sided_too: bool, unflipped: Sequence[str]) -> bool:
-    """May this image be mirrored in training?"""
-    return flip and item.prompt.skill not in unflipped and (sided_too or not is_sided(item.prompt.text))
+def may_flip(item: ImageItem, options: LoraOptions) -> bool:
+    """May this image be mirrored in training?
+
+    The prompt's metadata say `flip: false` where its skill does; prompts without the field may be mirrored.
+    """
+    prompt = item.prompt
+    return (
+        options.flip
+        and prompt.skill not in options.unflipped_skills
+        and (options.flip_all_skills or prompt.meta.get("flip") is not False)
+        and (options.flip_sided or not is_sided(prompt.text))
+    )
 
 
 def _hash(text: str) -> str:

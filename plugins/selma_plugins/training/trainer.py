@@ -113,15 +113,11 @@ def _data(
     pipeline.to("cpu")
     if not options.cache_latents:
         vae.to(device)
-    flips = [
-        may_flip(item, flip=options.flip, sided_too=options.flip_sided, unflipped=options.unflipped_skills)
-        for item in items
-    ]
     first = latents.get(0).mean
     shape = (first.shape[1], first.shape[2], first.shape[3])
     return TrainingData(
         items=items,
-        flips=torch.tensor(flips),
+        flips=torch.tensor([may_flip(item, options) for item in items]),
         heldout=range(count, len(items)),
         latents=latents,
         text=text,
@@ -136,12 +132,7 @@ def _check(options: LoraOptions, context: Context, train: Sequence[ImageItem], h
         raise UserError("there is no image to train on")
     if options.select == "heldout" and not heldout:
         raise UserError("select: heldout needs held-out prompts: raise 'heldout', or give more than one prompt")
-    flipped = [
-        item
-        for item in train
-        if is_sided(item.prompt.text)
-        and may_flip(item, flip=options.flip, sided_too=options.flip_sided, unflipped=options.unflipped_skills)
-    ]
+    flipped = [item for item in train if is_sided(item.prompt.text) and may_flip(item, options)]
     if flipped:
         context.warn(
             f"{len(flipped)} of {len(train)} training images are mirrored at random although their prompts hold left, "
