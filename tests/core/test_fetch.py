@@ -77,6 +77,20 @@ def test_url_is_fetched_verified_and_found_again(make_registry: MakeRegistry, se
     assert len(Handler.asked) == asked
 
 
+def test_defect_13_models_are_kept_where_the_variable_says(
+    make_registry: MakeRegistry, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read when it is needed, so no constant of the code can beat it; unset, the user's cache folder is taken."""
+    registry = registry_of(make_registry, f"{{url: '{server}/m.gguf', sha256: {SHA}}}")
+    file = Path("models") / "m" / SHA[:12] / "m.gguf"
+    monkeypatch.setattr("selma_core.models.cache.user_cache_dir", lambda name: str(tmp_path / "home" / name))
+    for value, folder in ((tmp_path / "one", tmp_path / "one"), ("", tmp_path / "home" / "selma")):
+        monkeypatch.setenv("SELMA_CACHE", str(value))
+        assert Registry(registry._sources).fetch("models", "m").path == folder / file
+        assert (folder / file).read_bytes() == CONTENT
+    assert left_over(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     ("path", "sha256", "expected"),
     [

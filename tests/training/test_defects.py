@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from selma_plugins.training.split import hold_out
 
@@ -41,18 +42,30 @@ def test_defect_09_flipping_prompts_with_sides_warns(
         assert "a hat left of a cat" in context.warnings[0]
 
 
-def test_defect_13_held_out_images_are_those_of_the_held_out_prompts(train: Any, pictures: Any) -> None:
+COMMAS = ("a cat, a hat", "a cat,", "a hat, a cat", "a, b, c,", ", of the", "two")
+
+
+def test_defect_13_held_out_images_are_those_of_the_held_out_prompts(train: Any, pictures: Any, tmp_path: Path) -> None:
     """Every prompt counts as one, commas or not, and one pipeline serves the whole run."""
     from selma_plugins.training import trainer
 
-    kept, held = hold_out(pictures, 0.35)
+    images = [
+        attrs.evolve(item, prompt=attrs.evolve(item.prompt, text=text))
+        for item, text in zip(pictures, COMMAS, strict=True)
+    ]
+    kept, held = hold_out(images, 0.35)
     assert len(held) == 2
+    assert len(kept) == 4
+    assert any("," in i.prompt.text for i in held)
     assert {i.prompt.text for i in held}.isdisjoint(i.prompt.text for i in kept)
     loads: list[Any] = []
+    context = TinyContext(tmp_path / "work")
     original = trainer.load_pipeline
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "load_pipeline", lambda *a, **k: loads.append(a) or original(*a, **k))
-        adapter = train(heldout=0.35, save_every=1, steps=3)
+        adapter = train(images=images, context=context, heldout=0.35, save_every=1, steps=3)
     assert adapter.metadata["heldout_images"] == 2
+    assert adapter.metadata["images"] == 4
+    assert len(list((tmp_path / "work" / "text").iterdir())) == len(COMMAS)  # none joined, none split
     assert [row["step"] for row in adapter.curve if "heldout" in row] == [1, 2, 3]
     assert len(loads) == 1

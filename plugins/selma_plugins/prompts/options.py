@@ -12,7 +12,12 @@ from selma_core.options import Slot, at_least, between, component, entry, option
 
 @attrs.frozen
 class LlmSkillsOptions:
-    """In-context expansion of a skill's seed prompts. Defaults are the paper's."""
+    """In-context expansion of a skill's seed prompts.
+
+    The defaults are the settings of SELMA's released code, but for these: prompts above the skill's `max_words` are
+    rejected (`word_limit: false` keeps them: there the limit is a request to the model only), the list has exactly
+    `n` prompts (`trim: false`), any form of list is read (`parser: released`), and requests are worded anew.
+    """
 
     skill: str = entry("skills", help="what the prompts are about")
     chat: Slot = component("chat_model", Slot("openai"), help="who writes the prompts")

@@ -20,6 +20,7 @@ class Draws:
 
     Attributes:
         index [B]: which sample. flip, drop [B] bool. level [B] in (0, 1).
+        crop [B, 2] in [0, 1): where a random crop lies in the room it has, down and across.
         posterior, noise [B, C, h, w]; offset [B, C, 1, 1]: standard normal.
     """
 
@@ -30,6 +31,7 @@ class Draws:
     posterior: torch.Tensor
     noise: torch.Tensor
     offset: torch.Tensor
+    crop: torch.Tensor
 
 
 @attrs.frozen
@@ -59,6 +61,7 @@ class Sampler:
             posterior=torch.randn(full, generator=stream),
             noise=torch.randn(full, generator=stream),
             offset=torch.randn(self.batch, self.shape[0], 1, 1, generator=stream),
+            crop=torch.rand(self.batch, 2, generator=stream),  # the last, so that it moves no other draw
         )
 
     def _indices(self, step: int) -> torch.Tensor:

@@ -30,7 +30,7 @@ class TrainingData:
     Attributes:
         items: all images, the training ones first. flips: may image i be mirrored. heldout: indices held out.
         latents: one entry per item. text: embeddings by caption. vae_config: for scaling. sampler: of the run.
-        dtype: of latents and embeddings given to the denoiser.
+        dtype: of latents and embeddings given to the denoiser. random_crop: of training samples; else the centre.
     """
 
     items: Sequence[ImageItem]
@@ -41,20 +41,22 @@ class TrainingData:
     vae_config: Any
     sampler: Sampler
     dtype: torch.dtype
+    random_crop: bool = False
 
     def batch(
         self, draws: Draws, part: torch.Tensor, device: torch.device, *, heldout: bool = False
     ) -> tuple[torch.Tensor, BatchOf]:
         """Clean latents [b, C, h, w] of the samples `part` of a step, and how to make the denoiser's batch of them."""
         index = draws.index[part].tolist()
-        moments = [self.latents.get(i) for i in index]
+        places = [None] * len(index) if heldout or not self.random_crop else draws.crop[part].tolist()
+        moments = [self.latents.get(i, place) for i, place in zip(index, places, strict=True)]
         flip = (draws.flip[part] & self.flips[draws.index[part]]).long()
         mean = torch.stack([m.mean[f] for m, f in zip(moments, flip, strict=True)])
         spread = torch.stack([m.logvar[f] for m, f in zip(moments, flip, strict=True)]).mul(0.5).exp()
         clean = mean if heldout else mean + spread * draws.posterior[part]
         texts = ["" if drop else self.items[i].prompt.text for i, drop in zip(index, draws.drop[part], strict=True)]
         text = _moved(self.text.batch(texts), device, self.dtype)
-        sizes = torch.stack([m.size for m in moments]).to(device)
+        sizes = torch.stack([m.size[f] for m, f in zip(moments, flip, strict=True)]).to(device)
         clean = scaled(self.vae_config, clean).to(device, torch.float32)
         return clean, lambda noisy, timesteps: Batch(noisy.to(self.dtype), timesteps, text, sizes)
 
@@ -76,6 +78,7 @@ class TrainingData:
             posterior=torch.zeros_like(noise),
             noise=noise,
             offset=torch.zeros(len(pairs), shape[0], 1, 1),
+            crop=torch.zeros(len(pairs), 2),
         )
         for part in torch.split(torch.arange(len(pairs)), size):
             yield draws, part

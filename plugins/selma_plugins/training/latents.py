@@ -24,7 +24,7 @@ from selma_core.files import make_folder, write_bytes
 
 @attrs.frozen
 class Moments:
-    """Attributes: mean, logvar [2, C, h, w]: of the image and of its mirror image. size [6]: see `Batch.sizes`."""
+    """Attributes: mean, logvar [2, C, h, w]: of the image and of its mirror image. size [2, 6]: see `Batch.sizes`."""
 
     mean: torch.Tensor
     logvar: torch.Tensor
@@ -59,8 +59,10 @@ class LatentStore:
         if self._keep:
             self._vae = None
 
-    def get(self, index: int) -> Moments:
-        """The moments of image `index`, on the CPU."""
+    def get(self, index: int, place: Sequence[float] | None = None) -> Moments:
+        """The moments of image `index`, on the CPU; with `place`, of a crop that lies there, encoded anew."""
+        if place is not None:
+            return self._encode(self._items[index], place)
         found = self._kept[index]
         if found is None:
             found = self._load(self._items[index])
@@ -81,15 +83,22 @@ class LatentStore:
         return made
 
     @torch.no_grad()
-    def _encode(self, item: ImageItem) -> Moments:
-        pixels, size = read_pixels(item.path, self._resolution)
+    def _encode(self, item: ImageItem, place: Sequence[float] | None = None) -> Moments:
+        pixels, size = read_pixels(item.path, self._resolution, place)
         pair = torch.stack([pixels, pixels.flip(-1)])
         posterior = self._vae.encode(pair.to(self._vae.device, self._vae.dtype)).latent_dist
         return Moments(posterior.mean.float().cpu().contiguous(), posterior.logvar.float().cpu().contiguous(), size)
 
 
-def read_pixels(path: Path, resolution: int | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """An image as [3, H, W] in [-1, 1], resized by its short side and centre-cropped; and its size conditioning [6].
+def read_pixels(
+    path: Path, resolution: int | None, place: Sequence[float] | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """An image as [3, H, W] in [-1, 1], resized by its short side and cropped; and its size conditioning [2, 6], as it
+    is and mirrored.
+
+    Args:
+        resolution: side of the square, None for the image as it is.
+        place: where the square lies in the room it has, (down, across) in [0, 1); None is the centre.
 
     Raises:
         ArtifactError: for a file that is no image.
@@ -100,14 +109,20 @@ def read_pixels(path: Path, resolution: int | None) -> tuple[torch.Tensor, torch
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: is no readable image ({error})") from None
     width, height = image.size
-    top = left = 0
+    top = left = right = 0
     if resolution is not None and (width, height) != (resolution, resolution):
         scale = resolution / min(width, height)
         image = image.resize((max(resolution, round(width * scale)), max(resolution, round(height * scale))))
-        left, top = (image.width - resolution) // 2, (image.height - resolution) // 2
+        down, across = image.height - resolution, image.width - resolution
+        top, left = down // 2, across // 2
+        right = left
+        if place is not None:
+            top, left = (int(at * (room + 1)) for at, room in zip(place, (down, across), strict=True))
+            right = across - left  # where the crop begins in the mirrored image
         image = image.crop((left, top, left + resolution, top + resolution))
     pixels = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float() / 127.5 - 1.0
-    return pixels, torch.tensor([height, width, top, left, image.height, image.width], dtype=torch.float32)
+    sizes = [[height, width, top, start, image.height, image.width] for start in (left, right)]
+    return pixels, torch.tensor(sizes, dtype=torch.float32)
 
 
 def scaled(vae_config: Any, latents: torch.Tensor) -> torch.Tensor:

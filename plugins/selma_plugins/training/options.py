@@ -30,7 +30,10 @@ class LoraOptions:
     )
     # the data
     resolution: int | None = option(
-        None, help="pixels of the side, resized and centre-cropped; null = as the images are"
+        None, help="pixels of the side: the shorter one is resized, the longer one cropped; null = as the images are"
+    )
+    crop: Literal["center", "random"] = option(
+        "center", help="random: another part of the longer side at every step; needs cache_latents: false"
     )
     flip: bool = option(True, help="random horizontal flip, but of skills that say `flip: false`")
     flip_all_skills: bool = option(False, help="flip images of these skills too, as the paper's code does")
@@ -71,6 +74,13 @@ class LoraOptions:
     )
 
     def __attrs_post_init__(self) -> None:
+        if self.crop == "random" and self.resolution is None:
+            raise ValueError("crop: random crops nothing without a size; set resolution, or crop: center")
+        if self.crop == "random" and self.cache_latents:
+            raise ValueError(
+                "crop: random takes another part of an image at every step, so it cannot be encoded once; "
+                "set cache_latents: false, or crop: center"
+            )
         if self.min_timestep >= self.max_timestep:
             raise ValueError(
                 f"min_timestep: {self.min_timestep} leaves nothing to train on; set it below max_timestep, "

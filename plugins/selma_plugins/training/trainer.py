@@ -124,6 +124,7 @@ def _data(
         vae_config=pipeline.vae.config,
         sampler=Sampler(context.seed, count, options.batch_size * options.accumulation, shape, options.caption_dropout),
         dtype=dtype,
+        random_crop=options.crop == "random",
     )
 
 
