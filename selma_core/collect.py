@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from selma_core.artifacts.scores import read_scores
-from selma_core.config.problems import config_error, raise_all
 from selma_core.data import Summary
-from selma_core.errors import ConfigError, UnknownNameError, did_you_mean
-from selma_core.graph.node import Graph, Node
+from selma_core.errors import UnknownNameError, did_you_mean
+from selma_core.graph.node import Graph, Node, Staged
+from selma_core.graph.problems import Problems
 from selma_core.report.lookup import options_text
 from selma_core.result import NodeResult
 from selma_core.scoring import comparisons, members, score_entry, summarise
@@ -18,44 +18,45 @@ if TYPE_CHECKING:
     from selma_core.session import Session
 
 Summaries = dict[str, dict[str, Summary]]
+AnyStaged = TypeVar("AnyStaged", bound=Staged)
 
 
 def score_nodes(graph: Graph, report: Mapping[str, Any]) -> tuple[Node, ...]:
     """The nodes whose scores count, as written: those of `report.scores` (a label or several), else every evaluator."""
+    return _scored((graph[name] for name in graph.written), report)
+
+
+def _scored(nodes: Iterable[AnyStaged], report: Mapping[str, Any]) -> tuple[AnyStaged, ...]:
     named = report.get("scores")
     labels = [named] if isinstance(named, str) else named
-    nodes = (graph[name] for name in graph.written)
     return tuple(node for node in nodes if node.kind == "evaluator" and (not labels or node.label in labels))
 
 
-def variant_of(node: Node) -> str:
+def variant_of(node: Staged) -> str:
     """The name that a node's scores go by: its axis value, or its label when it runs over no axis."""
     return ",".join(node.axes.values()) or node.label
 
 
-def check_report(session: Session) -> None:
-    """Checks the names in a recipe's `report` section, before anything runs.
+def check_report(report: Mapping[str, Any], nodes: Sequence[Staged], problems: Problems) -> None:
+    """Notes every stage and variant that a recipe's `report` section names and that does not exist.
 
-    Raises:
-        ConfigErrors: for a stage or variant that does not exist.
+    Args:
+        nodes: of the recipe, as written.
     """
-    report = session.recipe.data["report"]
-    errors: list[ConfigError] = []
-    labels = list(dict.fromkeys(node.label for node in session.graph if node.kind == "evaluator"))
+    labels = list(dict.fromkeys(node.label for node in nodes if node.kind == "evaluator"))
     scores = report.get("scores") or []
-    for label in [scores] if isinstance(scores, str) else scores:
-        if label not in labels:
-            hint = did_you_mean(label, labels)
-            errors.append(_error(session, "report.scores", f"no evaluator stage '{label}'; {hint}"))
-    if not errors:
-        variants = [variant_of(node) for node in score_nodes(session.graph, report)]
-        pairs = [("report.compare", name) for pair in report.get("compare") or [] for name in pair]
-        for path, name in [*pairs, *([("report.baseline", report["baseline"])] if report.get("baseline") else [])]:
-            try:
-                members(name, variants)
-            except UnknownNameError as error:
-                errors.append(_error(session, path, str(error)))
-    raise_all(errors)
+    wrong = [label for label in ([scores] if isinstance(scores, str) else scores) if label not in labels]
+    for label in wrong:
+        problems.add("report.scores", f"no evaluator stage '{label}'; {did_you_mean(label, labels)}")
+    if wrong:  # so it is not known which variants there are
+        return
+    variants = [variant_of(node) for node in _scored(nodes, report)]
+    pairs = [("report.compare", name) for pair in report.get("compare") or [] for name in pair]
+    for path, name in [*pairs, *([("report.baseline", report["baseline"])] if report.get("baseline") else [])]:
+        try:
+            members(name, variants)
+        except UnknownNameError as error:
+            problems.add(path, str(error))
 
 
 def summaries_of(session: Session, results: Mapping[str, NodeResult]) -> Summaries:
@@ -117,7 +118,3 @@ def _judged_prompts(session: Session) -> list[Node]:
         found.update(sources)
         images += [session.graph[name] for name in node.inputs.get("images", ())]
     return [session.graph[name] for name in session.graph.written if name in found]
-
-
-def _error(session: Session, path: str, text: str) -> ConfigError:
-    return config_error(path, text, session.recipe.origins)

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from selma_core.collect import check_report, comparison_json, score_json, summaries_of
+from selma_core.collect import comparison_json, score_json, summaries_of
 from selma_core.events import Event, RunFinished, RunStarted, StageWarning
 from selma_core.graph.plan import Planned, make_plan, members
 from selma_core.observers import Observers
@@ -55,7 +55,6 @@ def run(
 
 def run_session(session: Session, on_event: Callable[[Event], None] | None = None) -> Run:
     """Runs an opened recipe; see `run`."""
-    check_report(session)
     recipe = session.recipe
     plan = make_plan(members(session.graph), session.store)
     check_needs(plan, [session])

@@ -46,15 +46,13 @@ class Runtime:
         }
 
 
-def read_runtime(recipe: Recipe, catalog: Catalog, registry: Registry) -> Runtime:
-    """Reads and checks the section.
-
-    Raises:
-        ConfigErrors: with every mistake in it.
-    """
-    problems = Problems(recipe.origins)
+def read_runtime(recipe: Recipe, catalog: Catalog, registry: Registry, problems: Problems) -> Runtime:
+    """Reads and checks the section; every mistake is noted, and then the result is not to be used."""
     data: Mapping[str, Any] = recipe.data.get("runtime") or {}
     trackers = data.get("trackers") or {}
+    if not isinstance(trackers, Mapping):
+        problems.add("runtime.trackers", f"must be a mapping name -> tracker, not {trackers!r}")
+        trackers = {}
     slots = {"runtime.executor": ("executor", _slot(data.get("executor") or "inline"))}
     slots |= {f"runtime.trackers.{name}": ("tracker", _slot(slot)) for name, slot in trackers.items()}
     for path, (kind, slot) in slots.items():
@@ -62,7 +60,6 @@ def read_runtime(recipe: Recipe, catalog: Catalog, registry: Registry) -> Runtim
     device = data.get("device") or "auto"
     if not isinstance(device, str):
         problems.add("runtime.device", f"must be 'auto' or a torch device such as 'cuda:1', not {device!r}")
-    problems.check()
     return Runtime(
         executor=slots["runtime.executor"][1],
         trackers={name: slots[f"runtime.trackers.{name}"][1] for name in trackers},
@@ -86,7 +83,7 @@ def _check_slot(
             offer, slot.options, path=f"{path}.options", origins=recipe.origins, catalog=catalog, registry=registry
         )
     except ConfigErrors as errors:
-        problems.extend(errors)
+        problems.extend(errors.errors)
     except UserError as error:
         problems.add(f"{path}.use", str(error))
 

@@ -9,9 +9,11 @@ from typing import Any
 import attrs
 
 from selma_core.catalog import Catalog
-from selma_core.config import Recipe, open_recipe
-from selma_core.graph.build import build
-from selma_core.graph.node import Graph
+from selma_core.collect import check_report
+from selma_core.config import Recipe, inspect_recipe
+from selma_core.graph.build import Parts, build, read_parts
+from selma_core.graph.node import Graph, no_stage
+from selma_core.graph.problems import Problems
 from selma_core.registry import Registry
 from selma_core.runtime import Runtime, read_runtime
 from selma_core.store import Store, default_store
@@ -47,21 +49,41 @@ def open_session(
         until: labels or ids of stages to stop at; empty means all of the recipe.
 
     Raises:
-        UserError: whatever is wrong with the recipe, all at once where possible.
+        ConfigErrors: whatever is wrong with the recipe, all at once: shape, slots, runtime, report.
+        UserError: what nothing can be judged without: an unknown recipe, a file that cannot be read.
     """
-    opened = open_recipe(recipe, overrides, plugins=plugins, variant=variant)
-    catalog, registry = opened.catalog, opened.registry
-    whole = build(opened.recipe, catalog, registry)
-    graph = whole.until(until) if until else whole
-    runtime = read_runtime(opened.recipe, catalog, registry)
+    opened = inspect_recipe(recipe, overrides, plugins=plugins, variant=variant)
+    catalog, registry, problems = opened.catalog, opened.registry, Problems(opened.recipe.origins)
+    problems.extend(opened.errors)
+    parts = read_parts(opened.recipe, catalog, registry, problems, whole=opened.whole)
+    runtime = read_runtime(opened.recipe, catalog, registry, problems)
+    if parts.settled and not until:
+        check_report(opened.recipe.data["report"], tuple(parts.drafts.values()), problems)
+    graph, cut = _graph(opened.recipe, parts, until, problems)
     return Session(
         catalog=catalog,
         registry=registry,
-        recipe=opened.recipe if len(graph) == len(whole) else _without_comparisons(opened.recipe),
+        recipe=_without_comparisons(opened.recipe) if cut else opened.recipe,
         graph=graph,
         runtime=runtime,
         store=Store(store or default_store()),
     )
+
+
+def _graph(recipe: Recipe, parts: Parts, until: Sequence[str], problems: Problems) -> tuple[Graph, bool]:
+    """The graph, and whether `until` cut it. The report of a cut one compares nothing, so it is not judged."""
+    if problems and parts.settled:
+        for name in until:
+            line = no_stage(name, parts.drafts.values())
+            if line:
+                problems.add("--until", line)
+    whole = build(recipe, parts, problems)
+    graph = whole.until(until) if until else whole
+    cut = len(graph) < len(whole)
+    if until and not cut:
+        check_report(recipe.data["report"], tuple(parts.drafts.values()), problems)
+        problems.check()
+    return graph, cut
 
 
 def _without_comparisons(recipe: Recipe) -> Recipe:

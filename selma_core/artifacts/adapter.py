@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selma_core.artifacts.jsonl import write_rows
-from selma_core.artifacts.lora_config import HEADER_KEY, minimal_fields
+from selma_core.artifacts.lora_config import HEADER_KEY, WEIGHTS, minimal_fields
 from selma_core.artifacts.lora_keys import parse_name
 from selma_core.artifacts.lora_reader import LayerReader, read_layers
-from selma_core.artifacts.lora_sources import WEIGHTS
 from selma_core.artifacts.tensor_reader import finite
 from selma_core.artifacts.tensor_writer import TensorWriter
 from selma_core.errors import ArtifactError

@@ -16,6 +16,7 @@ from selma_core.artifacts.lora_keys import COMPONENTS
 from selma_core.errors import ArtifactError
 
 HEADER_KEY = "lora_adapter_metadata"
+WEIGHTS = "pytorch_lora_weights.safetensors"
 CONFIG_FILE = "adapter_config.json"
 
 # Fields of PEFT's LoraConfig that change what the tensors mean, with the name of what they switch on.

@@ -11,10 +11,10 @@ import attrs
 
 from selma_core.artifacts.adapter import write_side_files
 from selma_core.artifacts.lora_check import TOLERANCE, check_equal
+from selma_core.artifacts.lora_config import WEIGHTS
 from selma_core.artifacts.lora_family import FAMILIES, Family, detect
 from selma_core.artifacts.lora_manifest import export_manifest
 from selma_core.artifacts.lora_reader import LayerReader, read_layers
-from selma_core.artifacts.lora_sources import WEIGHTS
 from selma_core.artifacts.lora_writers import ExportJob, write_comfyui, write_diffusers, write_kohya, write_peft
 from selma_core.errors import ArtifactError, UserError, did_you_mean
 from selma_core.files import make_folder, writing

@@ -7,12 +7,19 @@ from pathlib import Path
 
 import attrs
 
-from selma_core.artifacts.lora_config import CONFIG_FILE, HEADER_KEY, LoraSettings, folder_settings, header_settings
+from selma_core.artifacts.lora_config import (
+    CONFIG_FILE,
+    HEADER_KEY,
+    WEIGHTS,
+    LoraSettings,
+    folder_settings,
+    header_settings,
+)
 from selma_core.artifacts.lora_keys import COMPONENTS, Form, TensorName, parse_name
+from selma_core.artifacts.lora_present import missing_line
 from selma_core.artifacts.tensor_reader import TensorReader
 from selma_core.errors import ArtifactError
 
-WEIGHTS = "pytorch_lora_weights.safetensors"
 PEFT_WEIGHTS = "adapter_model.safetensors"
 _WRAPPER = "base_model.model."
 
@@ -37,7 +44,8 @@ def open_sources(path: Path) -> list[LoraSource]:
     """The files of an adapter: a LoRA file, an adapter folder, a PEFT folder, or a folder of PEFT folders.
 
     Raises:
-        ArtifactError: missing or broken files, other formats than LoRA, names of several forms in one file.
+        ArtifactError: missing files (those that are there are named), broken ones, other formats than LoRA, names of
+            several forms in one file.
     """
     return [_open(file, config, component) for file, config, component in _files(path)]
 
@@ -65,6 +73,8 @@ def _files(path: Path) -> Iterator[tuple[Path, Path | None, str | None]]:
 def _open(file: Path, config: Path | None, component: str | None) -> LoraSource:
     if config is not None and not file.is_file():
         raise ArtifactError(f"{file}: no such file; a pickled adapter_model.bin is never loaded")
+    if not file.is_file():
+        raise ArtifactError(missing_line(file))
     tensors = TensorReader(file)
     names: dict[str, TensorName] = {}
     for name in tensors.entries:

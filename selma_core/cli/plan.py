@@ -27,14 +27,12 @@ def plan_command(
 
     Example: `selma plan shapes -o stages.merge.use=param_mean`
     """
-    from selma_core.collect import check_report
     from selma_core.engine import plan_json
     from selma_core.graph.plan import make_plan, members
     from selma_core.session import open_session
 
     session = open_session(recipe, override, store=store, plugins=plugin, until=until)
     report_problems(session.catalog)
-    check_report(session)
     rows = plan_json(make_plan(members(session.graph), session.store))
     if json:
         print_json({"stages": rows})

@@ -16,7 +16,10 @@ StoreFolder = Annotated[
     ),
 ]
 
-app = App(name="store", help="List, clean and verify the store of artifacts.")
+app = App(
+    name="store",
+    help="List, clean and verify the store of artifacts.\n\nExample: `selma store gc --keep 3 --dry-run`",
+)
 
 
 @app.command(name="list")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from selma_core.config.layers import Layers
-from selma_core.config.problems import COMMAND_LINE, split
+from selma_core.config.problems import COMMAND_LINE, raise_all, split
 from selma_core.errors import ConfigError
 from selma_core.yaml_files import read_value
 
@@ -18,13 +18,24 @@ def apply_overrides(layers: Layers, overrides: Sequence[str]) -> None:
     """Lays each `a.b=value` on top, in order.
 
     Raises:
-        ConfigError: not of that form, or not a YAML value.
+        ConfigErrors: every one that is not of that form, or holds no YAML value.
     """
+    raise_all(read_overrides(layers, overrides))
+
+
+def read_overrides(layers: Layers, overrides: Sequence[str]) -> list[ConfigError]:
+    """As `apply_overrides`, but leaves out what cannot be read and gives its errors back."""
+    errors: list[ConfigError] = []
     for text in overrides:
-        keys, value = parse_override(text)
+        try:
+            keys, value = parse_override(text)
+        except ConfigError as error:
+            errors.append(error)
+            continue
         for key in reversed(keys):
             value = {key: value}
         layers.add(value, COMMAND_LINE)
+    return errors
 
 
 def parse_override(text: str) -> tuple[list[str], Any]:

@@ -10,9 +10,9 @@ from typing import Any
 import attrs
 
 from selma_core.config.layers import Layers
-from selma_core.config.overrides import apply_overrides
-from selma_core.config.problems import split
-from selma_core.config.validate import check_recipe
+from selma_core.config.overrides import read_overrides
+from selma_core.config.problems import raise_all, split
+from selma_core.config.validate import Shape, check_shape
 from selma_core.errors import ConfigError, UnknownNameError
 from selma_core.registry import Registry
 from selma_core.yaml_files import Document, read_yaml
@@ -51,7 +51,23 @@ def load_recipe(
 
     Raises:
         UnknownNameError: no such recipe. ConfigError: an unreadable file, a cycle of `extends`.
-        ConfigErrors: everything that is wrong with the recipe's shape, at once.
+        ConfigErrors: everything that is wrong with the overrides and the recipe's shape, at once.
+    """
+    recipe, shape = read_recipe(name_or_path, overrides, registry=registry, variant=variant)
+    raise_all(shape.errors)
+    return recipe
+
+
+def read_recipe(
+    name_or_path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    registry: Registry,
+    variant: Mapping[str, Any] | None = None,
+) -> tuple[Recipe, Shape]:
+    """As `load_recipe`, but errors of overrides and shape are given back beside what is sound of the recipe.
+
+    Whoever looks for further mistakes can then report all of them at once.
     """
     chain = _chain(name_or_path, registry)
     layers = Layers()
@@ -59,10 +75,12 @@ def load_recipe(
         layers.add(_own_data(path, document), partial(_layer, name, document))
     for patch in _patches(variant or {}):
         layers.add(patch, "the variant")
-    apply_overrides(layers, overrides)
-    check_recipe(layers.data, layers.origins)
-    data = {"summary": "", "seed": 0, "axes": {}, "plugins": {}, "runtime": {}, "report": {}, **_alive(layers.data)}
-    return Recipe(name=chain[0][0], path=chain[0][1], data=data, origins=layers.origins)
+    unread = read_overrides(layers, overrides)
+    shape = check_shape(layers.data, layers.origins)
+    data = {"summary": "", "seed": 0, "axes": {}, "plugins": {}, "runtime": {}, "report": {}}
+    data |= _alive(shape.data if shape.errors else layers.data)
+    recipe = Recipe(name=chain[0][0], path=chain[0][1], data=data, origins=layers.origins)
+    return recipe, attrs.evolve(shape, errors=(*unread, *shape.errors))
 
 
 def recipe_file(name_or_path: str | Path, registry: Registry, folder: Path | None = None) -> tuple[str, Path]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from selma_core.config.problems import config_error, interpolations, raise_all, unknown
+import attrs
+
+from selma_core.config.problems import config_error, interpolations, unknown
 from selma_core.errors import ConfigError
 from selma_core.kinds import BY_NAME
 
@@ -18,13 +20,30 @@ STAGE_KINDS = tuple(name for name, kind in BY_NAME.items() if kind.stage)
 _MAPPINGS = ("axes", "stages", "plugins", "runtime", "report")
 
 
-def check_recipe(data: Mapping[str, Any], origins: Mapping[str, str]) -> None:
-    """Checks a merged recipe.
+@attrs.frozen(kw_only=True)
+class Shape:
+    """What is wrong with the shape of a recipe, and what can be judged of it all the same.
 
-    Raises:
-        ConfigErrors: everything that is wrong, each with its path and the layer that set it.
+    Attributes:
+        errors: everything that is wrong, each with its path and the layer that set it, in the order of the recipe.
+        data: the recipe without its misshapen parts: all of it when there are none.
+        whole: whether `data` holds all axes and stages, so that what they read from each other can be judged.
+        names: whether all plugin files are known, so that names of plugins can be judged.
     """
-    raise_all(_Checker(data, origins).errors())
+
+    errors: tuple[ConfigError, ...]
+    data: dict[str, Any]
+    whole: bool
+    names: bool
+
+
+def check_shape(data: Mapping[str, Any], origins: Mapping[str, str]) -> Shape:
+    """Checks a merged recipe; raises nothing."""
+    checker = _Checker(data, origins)
+    errors = tuple(checker.errors())
+    bad = checker.bad
+    whole, names = not (bad["axes"] or bad["stages"]), not bad["plugins"]
+    return Shape(errors=errors, data=checker.sound(), whole=whole, names=names)
 
 
 class _Checker:
@@ -32,6 +51,7 @@ class _Checker:
         self._data, self._origins = data, origins
         self._axes, self._stages = self._alive("axes"), self._alive("stages")
         self._labels = [label for label in self._stages if "[" not in label]
+        self.bad: dict[str, set[str]] = {section: set() for section in _MAPPINGS}
 
     def errors(self) -> Iterable[ConfigError]:
         """All errors, in the order of the recipe's parts."""
@@ -40,15 +60,40 @@ class _Checker:
             yield self._error(path, f"{text!r} holds '${{': values are plain data, nothing is read from outside")
         for key in _MAPPINGS:
             if self._data.get(key) is not None and not isinstance(self._data[key], Mapping):
-                yield self._error(key, f"must be a mapping, not {self._data[key]!r}")
+                yield from self._noted(key, "", [self._error(key, f"must be a mapping, not {self._data[key]!r}")])
         yield from self._seed()
         for name, axis in self._axes.items():
-            yield from self._axis(name, axis)
+            yield from self._noted("axes", name, self._axis(name, axis))
         if not self._stages:
-            yield self._error("stages", "a recipe needs at least one stage")
+            yield from self._noted("stages", "", [self._error("stages", "a recipe needs at least one stage")])
         for label, slot in self._stages.items():
-            yield from self._stage(f"stages.{label}", label, slot)
+            yield from self._noted("stages", label.partition("[")[0], self._stage(f"stages.{label}", label, slot))
         yield from self._rest()
+
+    def sound(self) -> dict[str, Any]:
+        """The recipe without what `errors` found misshapen; to be called after it."""
+        axes = {} if self.bad["axes"] else self._axes  # axes name each other: all or none
+        stages = {
+            label: slot
+            for label, slot in self._stages.items()
+            if label.partition("[")[0] not in self.bad["stages"] and self._has_axes(label.partition("[")[0], axes)
+        }
+        kept = {label.partition("[")[0] for label in stages}
+        rest = {
+            section: {key: value for key, value in self._alive(section).items() if key not in self.bad[section]}
+            for section in ("plugins", "runtime", "report")
+        }
+        axes = {name: _overlays_of(axis, kept) for name, axis in axes.items()}
+        return {**self._data, **rest, "axes": axes, "stages": stages}
+
+    def _has_axes(self, label: str, axes: Mapping[str, Any]) -> bool:
+        slot = self._stages.get(label)
+        return isinstance(slot, Mapping) and (bool(axes) or not slot.get("foreach"))
+
+    def _noted(self, section: str, name: str, errors: Iterable[ConfigError]) -> Iterable[ConfigError]:
+        for error in errors:
+            self.bad[section].add(name)
+            yield error
 
     def _alive(self, section: str) -> dict[str, Any]:
         found = self._data.get(section)
@@ -134,12 +179,25 @@ class _Checker:
         for section, keys in (("plugins", ("files",)), ("runtime", RUNTIME), ("report", REPORT)):
             found = self._alive(section)
             yield from self._keys(section, found, keys, f"key of {section}")
-        files = self._alive("plugins").get("files", [])
-        if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
-            yield self._error("plugins.files", f"must be a list of files, not {files!r}")
-        threads = self._alive("runtime").get("threads", 1)
+        files, threads = self._alive("plugins").get("files", []), self._alive("runtime").get("threads", 1)
+        if not _texts(files):
+            yield from self._value("plugins", "files", "a list of files", files)
         if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
-            yield self._error("runtime.threads", f"must be an integer of at least 1, not {threads!r}")
+            yield from self._value("runtime", "threads", "an integer of at least 1", threads)
+        yield from self._named_in_report()
+
+    def _named_in_report(self) -> Iterable[ConfigError]:
+        report = self._alive("report")
+        scores, baseline, pairs = report.get("scores", ""), report.get("baseline", ""), report.get("compare", [])
+        if not (isinstance(scores, str) or _texts(scores)):
+            yield from self._value("report", "scores", "an evaluator stage or a list of these", scores)
+        if not isinstance(baseline, str):
+            yield from self._value("report", "baseline", "a variant", baseline)
+        if not isinstance(pairs, list) or not all(_texts(pair) and len(pair) == 2 for pair in pairs):
+            yield from self._value("report", "compare", "a list of pairs of variants like [[merged, base]]", pairs)
+
+    def _value(self, section: str, key: str, what: str, found: Any) -> Iterable[ConfigError]:
+        yield from self._noted(section, key, [self._error(f"{section}.{key}", f"must be {what}, not {found!r}")])
 
     def _keys(self, path: str, data: Any, known: Iterable[str], what: str) -> Iterable[ConfigError]:
         for key in data:
@@ -149,3 +207,17 @@ class _Checker:
 
     def _error(self, path: str, message: str) -> ConfigError:
         return config_error(path, message, self._origins)
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+def _overlays_of(axis: Any, labels: set[str]) -> Any:
+    """An axis whose values lay nothing over stages that are left out."""
+    if not isinstance(axis, Mapping):
+        return axis
+    return {
+        value: {target: slot for target, slot in (overlay or {}).items() if target.partition("[")[0] in labels}
+        for value, overlay in axis.items()
+    }

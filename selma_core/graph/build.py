@@ -33,25 +33,56 @@ class _Bound:
     expanded: Mapping[str, Any]
 
 
-def build(recipe: Recipe, catalog: Catalog, registry: Registry) -> Graph:
-    """The graph of a recipe. Nothing runs, no model file need be here.
+@attrs.frozen
+class Parts:
+    """What a graph is put together from.
+
+    Attributes:
+        drafts: by id, as written. links: id -> port -> ids read. bound: id -> its plugin, None after a mistake.
+        settled: whether ids and links are those that the recipe means, so that what names them can be judged.
+    """
+
+    drafts: Mapping[str, Draft]
+    links: Mapping[str, Mapping[str, tuple[str, ...]]]
+    bound: Mapping[str, _Bound | None]
+    settled: bool
+
+
+def read_parts(recipe: Recipe, catalog: Catalog, registry: Registry, problems: Problems, *, whole: bool) -> Parts:
+    """Looks up all that the stages name, and notes every mistake. Nothing runs, no model file need be here.
+
+    Args:
+        whole: False when `recipe` lacks misshapen stages, so that what the others read from them cannot be judged.
+    """
+    before = len(problems)
+    drafts = draft_nodes(recipe.data, problems)
+    settled = whole and len(problems) == before
+    links = {name: link(draft, drafts, problems) for name, draft in drafts.items()} if whole else {}
+    bound = {name: _bind(draft, recipe, catalog, registry, problems) for name, draft in drafts.items()}
+    return Parts(drafts, links, bound, settled)
+
+
+def build(recipe: Recipe, parts: Parts, problems: Problems) -> Graph:
+    """The graph of a recipe.
 
     Raises:
-        ConfigErrors: with every mistake in every slot.
-        GraphError: when stages read each other in a circle.
+        ConfigErrors: with every mistake noted so far.
+        GraphError: when nothing is wrong but that stages read each other in a circle.
     """
-    problems = Problems(recipe.origins)
-    drafts = draft_nodes(recipe.data, problems)
-    links = {name: link(draft, drafts, problems) for name, draft in drafts.items()}
-    bound = {name: _bind(draft, recipe, catalog, registry, problems) for name, draft in drafts.items()}
+    try:
+        order = _order(parts.links)
+    except GraphError as error:
+        if not problems:
+            raise
+        problems.add("stages", str(error).removeprefix("stages: "))
     problems.check()
     seed = int(recipe.data.get("seed", 0))
     nodes: dict[str, Node] = {}
-    for name in _order(links):
-        found = bound[name]
+    for name in order:
+        found = parts.bound[name]
         assert found is not None  # problems.check() passed
-        nodes[name] = _node(found, links[name], nodes, seed)
-    return Graph(nodes, seed, tuple(drafts))
+        nodes[name] = _node(found, parts.links[name], nodes, seed)
+    return Graph(nodes, seed, tuple(parts.drafts))
 
 
 def make_payload(offer: Offer, expanded: Mapping[str, Any], seed: int, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +112,7 @@ def _bind(draft: Draft, recipe: Recipe, catalog: Catalog, registry: Registry, pr
         )
         return _Bound(draft, offer, options, expanded_options(offer, options, catalog=catalog, registry=registry))
     except ConfigErrors as errors:
-        problems.extend(errors)
+        problems.extend(errors.errors)
     except UserError as error:
         problems.add(f"{path}.options", str(error))
     return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
@@ -47,6 +47,32 @@ class Node:
         return {port: list(found) for port, found in self.payload["inputs"].items()}
 
 
+class Staged(Protocol):
+    """What a node and a draft of one have in common: enough to judge names of stages and variants."""
+
+    @property
+    def id(self) -> str:
+        """`label` or `label[value,...]`."""
+
+    @property
+    def label(self) -> str:
+        """Of the stage."""
+
+    @property
+    def kind(self) -> str:
+        """Of plugin."""
+
+    @property
+    def axes(self) -> Mapping[str, str]:
+        """Axis -> value."""
+
+
+def no_stage(name: str, nodes: Iterable[Staged]) -> str:
+    """The line for a label or id that none of the nodes has; "" when one has it."""
+    known = {text for node in nodes for text in (node.label, node.id)}
+    return "" if name in known else f"there is no stage '{name}'; {did_you_mean(name, known)}"
+
+
 @attrs.frozen
 class Graph:
     """All nodes of a recipe.
@@ -85,8 +111,7 @@ class Graph:
         for name in names:
             found = [node.id for node in self if name in (node.label, node.id)]
             if not found:
-                known = {node.label for node in self} | set(self.nodes)
-                raise UnknownNameError(f"--until: there is no stage '{name}'; {did_you_mean(name, known)}")
+                raise UnknownNameError(f"--until: {no_stage(name, self)}")
             wanted.update(found)
         for node_id in reversed(list(self.nodes)):  # readers before inputs
             if node_id in wanted:

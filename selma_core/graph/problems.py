@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from selma_core.config.problems import config_error, raise_all
-from selma_core.errors import ConfigError, ConfigErrors
+from selma_core.errors import ConfigError
 
 
 class Problems:
@@ -19,12 +19,12 @@ class Problems:
         """Notes an error at a dotted path; the layer that set the value is named when it is known."""
         self._found.append(config_error(path, text, self._origins, hint))
 
-    def extend(self, errors: ConfigErrors) -> None:
+    def extend(self, errors: Iterable[ConfigError]) -> None:
         """Notes the errors of a nested check."""
-        self._found.extend(errors.errors)
+        self._found.extend(errors)
 
-    def __bool__(self) -> bool:
-        return bool(self._found)
+    def __len__(self) -> int:
+        return len(self._found)
 
     def check(self) -> None:
         """Raises what was found.

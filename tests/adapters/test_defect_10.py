@@ -38,7 +38,52 @@ def test_defect_10_two_experts_in_folders_of_one_name(make: Any, tmp_path: Path)
     assert card["parents"] == ["fingerprint-0", "fingerprint-1"]
 
 
-def test_defect_10_a_missing_adapter_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="checkpoint-3000") as caught:
-        read_layers(tmp_path / "checkpoint-3000" / "pytorch_lora_weights.safetensors")
-    assert "\n" not in str(caught.value)
+WEIGHTS = "pytorch_lora_weights.safetensors"
+
+
+def _line(path: Path) -> str:
+    with pytest.raises(ArtifactError) as caught:
+        read_layers(path)
+    line = str(caught.value)
+    assert line.startswith(f"{path}")
+    assert "\n" not in line
+    return line.partition("no such file")[2]
+
+
+@pytest.fixture
+def experts(make: Any, tmp_path: Path) -> Path:
+    """Two experts; one has seven steps, none of them the default 3000."""
+    folder = tmp_path / "experts"
+    for step in (500, 1000, 2000, 4000, 6000, 8000, 10000):
+        (folder / "count" / f"checkpoint-{step}").mkdir(parents=True)
+        write_adapter(folder / "count" / f"checkpoint-{step}", make(seed=1))
+    (folder / "relation" / "checkpoint-2000").mkdir(parents=True)
+    write_adapter(folder / "relation" / "checkpoint-2000", make(seed=2))
+    (folder / "count" / "logs").mkdir()
+    (folder / "notes.txt").write_text("x")
+    return folder
+
+
+@pytest.mark.parametrize("end", ["", WEIGHTS])
+def test_defect_10_a_missing_adapter_is_named(experts: Path, end: str) -> None:
+    """A missing step lists those that are there, nearest first."""
+    steps = "checkpoint-2000, checkpoint-4000, checkpoint-1000, checkpoint-500, checkpoint-6000 and 2 more"
+    assert _line(experts / "count" / "checkpoint-3000" / end) == f"; {experts / 'count'} holds {steps}"
+
+
+def test_defect_10_a_missing_name_lists_those_that_are_there(experts: Path, make: Any) -> None:
+    assert _line(experts / "cuont" / "checkpoint-2000" / WEIGHTS) == f"; {experts} holds count, relation"
+    assert _line(experts / "relations") == f"; {experts} holds relation, count"
+    (experts / "count" / "checkpoint-500" / WEIGHTS).rename(experts / "style.safetensors")
+    assert _line(experts / "stlye.safetensors") == f"; {experts} holds style.safetensors, relation, count"
+    steps = ", ".join(f"checkpoint-{step}" for step in (1000, 2000, 4000, 6000, 8000))
+    assert _line(experts / "count") == f"; {experts / 'count'} holds {steps} and 1 more"
+    assert _line(experts / "relation" / "checkpoint-2000" / "lora.safetensors") == (
+        f"; {experts / 'relation' / 'checkpoint-2000'} holds {WEIGHTS}"
+    )
+
+
+def test_defect_10_a_missing_adapter_where_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    assert _line(tmp_path / "logs" / "x.safetensors") == ""
+    assert _line(tmp_path / "a" / "b" / "c" / "d" / "x.safetensors") == ""

@@ -127,7 +127,7 @@ def test_override(registry: Registry, override: str, path: list[str], value: Any
 
 @pytest.mark.parametrize("override", ["seed", "=3", "a..b=1", "stages.merge.options.x=[1, 2"])
 def test_override_that_cannot_be_read(registry: Registry, override: str) -> None:
-    with pytest.raises(ConfigError, match=r"a\.b\.c=value|is not a YAML value"):
+    with pytest.raises(ConfigErrors, match=r"a\.b\.c=value|is not a YAML value"):
         load(registry, "base", override)
 
 

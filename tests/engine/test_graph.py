@@ -116,6 +116,81 @@ def test_all_mistakes_are_reported_at_once(session: Opens) -> None:
     assert len(found) == 4
 
 
+MISTAKES = {
+    "no equals sign": "an override is written a.b.c=value",
+    "sede=1": "did you mean 'seed'?",
+    "seed=abc": "seed: must be an integer of at least 0",
+    "runtime.threads=x": "runtime.threads: must be an integer of at least 1",
+    "stages.merge.use=fake_merg": "did you mean 'fake_merge'?",
+    "stages.bench.options.nn=1": "did you mean 'n'?",
+    "stages.score.from.images=smaple": "did you mean 'sample'?",
+    "runtime.executor.use=proces": "did you mean 'process'?",
+    "runtime.trackers.mine=fake_trak": "did you mean 'fake_track'?",
+    "report.compare=[[mergd, base]]": "did you mean 'merged'?",
+    "report.baseline=bass": "did you mean 'base'?",
+}
+
+
+def test_mistakes_of_every_kind_are_reported_in_one_go(session: Opens) -> None:
+    found = errors(session, "selma", *MISTAKES)
+    assert len(found) == len(MISTAKES)
+    for hint in MISTAKES.values():
+        assert len([line for line in found if hint in line]) == 1, hint
+
+
+def test_a_misshapen_stage_hides_no_mistake_of_the_others(session: Opens) -> None:
+    found = errors(
+        session,
+        "selma",
+        "stages.score.kind=evaluatr",
+        "axes.skill=[a, a]",
+        "stages.merge.use=fake_merg",
+        "stages.bench.options.nn=1",
+        "stages.expert.from=images",
+        "runtime.executor.use=proces",
+        "report=3",
+    )
+    starts = [
+        *("report", "axes.skill", "stages.expert.from", "stages.score.kind"),
+        *("stages.merge.use", "stages.bench.options.nn", "runtime.executor.use"),
+    ]
+    assert [line.partition(": ")[0] for line in found] == starts
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["report.compare=[[merged, base, base]]"], "report.compare: must be a list of pairs of variants"),
+        (["report.compare=merged"], "report.compare: must be a list of pairs"),
+        (["report.compare=[[1, 2]]"], "report.compare: must be a list of pairs"),
+        (["report.baseline=3"], "report.baseline: must be a variant, not 3"),
+        (["report.scores=3"], "report.scores: must be an evaluator stage or a list of these, not 3"),
+        (["runtime.trackers=fake_track"], "runtime.trackers: must be a mapping name -> tracker, not 'fake_track'"),
+        (["plugins.files=x.py"], "plugins.files: must be a list of files, not 'x.py'"),
+    ],
+)
+def test_sections_of_the_wrong_type(session: Opens, overrides: list[str], line: str) -> None:
+    (found,) = errors(session, "selma", *overrides)
+    assert found.startswith(line)
+
+
+def test_an_unknown_stage_to_stop_at_comes_with_the_rest(session: Opens) -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        session("selma", ["stages.merge.use=fake_merg"], until=["promts"])
+    assert [line.partition(": ")[0] for line in str(caught.value).splitlines()] == ["stages.merge.use", "--until"]
+    with pytest.raises(ConfigErrors, match="mergd"):
+        session("selma", ["report.compare=[[mergd, base]]"], until=["score", "merge"])
+    assert len(session("selma", ["report.compare=[[mergd, base]]"], until=["merge"]).graph) == 7
+
+
+def test_a_circle_comes_with_the_rest(session: Opens) -> None:
+    circle = "stages.images={kind: selector, use: fake_first, from: {images: best}}"
+    gone = ["stages.images.options=null", "stages.images.from.prompts=null"]
+    found = errors(session, "light", *gone, circle, "runtime.executor.use=proces")
+    assert [line.partition(": ")[0] for line in found] == ["runtime.executor.use", "stages"]
+    assert "in a circle: images -> best" in found[1]
+
+
 def test_a_circle_is_named(session: Opens) -> None:
     circle = "stages.images={kind: selector, use: fake_first, from: {images: best}}"
     with pytest.raises(GraphError, match=r"circle: images -> best -> (score -> )?images"):
