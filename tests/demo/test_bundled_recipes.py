@@ -42,8 +42,9 @@ def small(model: Path) -> Sequence[str]:
         "stages.prompts.options.n=3",
         f"stages.images.options.model={model}",
         "stages.images.options.steps=2",
+        "stages.images.options.dtype=float32",  # half precision needs a GPU
         f"stages.expert.options.model={model}",
-        "stages.expert.options.precision=no",  # fp16 needs a GPU
+        "stages.expert.options.precision=no",
         *(f"stages.expert.options.{name}={value}" for name, value in trainer.items()),
     ]
 

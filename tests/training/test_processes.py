@@ -1,4 +1,7 @@
-"""The trainer under `accelerate launch` on two processes gives the adapter of one."""
+"""The trainer on two processes gives the adapter of one.
+
+By torchrun, which sets what accelerate reads: `accelerate launch --cpu` starts one process whatever it is told.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,12 @@ from selma_plugins.training.options import LoraOptions
 from selma_plugins.training.trainer import LoraTrainer
 from tests.tiny_stage import TinyContext, items
 
-model, pictures, work, out = sys.argv[1:]
+model, pictures, work, out, count = sys.argv[1:]
 Path(work).mkdir(exist_ok=True)
 options = LoraOptions(model=model, rank=2, steps=2, batch_size=2, accumulation=2, lr=1e-2, heldout=0.2, save_every=1)
 images = items(Path(pictures), 6)
 trained = LoraTrainer(options).train(TrainJob(context=TinyContext(Path(work)), images=images))
+assert Accelerator().num_processes == int(count)
 if Accelerator().is_main_process:
     save_file(dict(trained.tensors), out)
 """
@@ -38,11 +42,15 @@ def test_two_processes_equal_one(models: Any, tmp_path: Path, root: Path) -> Non
     results = []
     for count in (1, 2):
         out = tmp_path / f"{count}.safetensors"
-        launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", f"--num_processes={count}"]
-        launch += ["--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no", str(script)]
-        arguments = [str(models("epsilon")), str(tmp_path / "pictures"), str(tmp_path / f"work{count}"), str(out)]
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}"]
+        arguments = [str(models("epsilon")), str(tmp_path / "pictures"), str(tmp_path / f"work{count}")]
         done = subprocess.run(
-            [*launch, *arguments], cwd=root, env=_environment(root), capture_output=True, text=True, check=False
+            [*launch, str(script), *arguments, str(out), str(count)],
+            cwd=root,
+            env=_environment(root),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         results.append(load_file(out))
