@@ -66,12 +66,10 @@ def plan(
     Raises:
         UserError: the recipe is wrong.
     """
-    from selma_core.collect import check_report
     from selma_core.graph.plan import make_plan, members
     from selma_core.session import open_session
 
     session = open_session(recipe, overrides, store=store, plugins=plugins, until=until)
-    check_report(session)
     return make_plan(members(session.graph), session.store)
 
 
