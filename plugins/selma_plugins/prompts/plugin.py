@@ -22,6 +22,7 @@ def selma_prompt_sources() -> Iterator[PromptSourceRecord]:
         summary="a chat model expands a skill's seed prompts; near copies are rejected by ROUGE-L",
         factory="selma_plugins.prompts.llm_skills:LlmSkills",
         options=LlmSkillsOptions,
+        revision=2,  # prompts carry their skill's `flip`
         reference="SELMA, arXiv 2403.06952, section 3.1",
     )
     yield PromptSourceRecord(
