@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,14 @@ def check_needs(plan: Sequence[Planned], sessions: Iterable[Session]) -> None:
     Raises:
         ConfigErrors: every registry entry whose files are not here, with the command that fetches it, and whatever
             else the options say is missing (`Needing`); each with the path of its option.
+        UserError: a launcher started several processes of this run; they would wait for one another for ever.
     """
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes != "1" and os.environ.get("RANK"):
+        raise UserError(
+            f"this is one of {processes} processes of a launcher (accelerate, torchrun); each would run "
+            "the whole recipe; start `selma run` once, without a launcher: it gives every GPU stages of its own"
+        )
     todo = {row.node.fingerprint for row in plan if row.status in ("run", "suspect")}
     raise_all(
         error

@@ -9,7 +9,7 @@ import pytest
 
 import selma_core
 from selma_core.cli import main
-from selma_core.errors import ConfigErrors
+from selma_core.errors import ConfigErrors, UserError
 from selma_core.graph.plan import make_plan, members
 from selma_core.models.resolve import hub_of
 from selma_core.result import Run
@@ -102,3 +102,14 @@ def test_the_paper_recipe_without_its_model(
     assert all(line.startswith("selma: error: stages.") for line in lines)
     assert not (tmp_path / "store").exists()
     assert main(["plan", *words]) == 0
+
+
+def test_a_run_under_a_launcher_is_refused(start: Start, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its processes would wait for one another at the first training stage."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(UserError, match=r"one of 2 processes of a launcher .* start `selma run` once"):
+        start("light")
+    assert not (folder / "store" / "runs").exists()
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert start("light").ok
