@@ -6,7 +6,6 @@ Nothing here imports torch before it is needed: `plan` and `why` never do.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from selma_core.graph.why import Explanation
 
 _ORIGIN = "the call"
-_log = logging.getLogger("selma")
 
 
 @attrs.frozen(kw_only=True)
@@ -141,7 +139,6 @@ def generate(
         adapters=adapters,
         seed=seed,
         device=device,
-        report=_warn,
         origin=_ORIGIN,
     )
 
@@ -208,8 +205,3 @@ def merge(
 def _given(named: Mapping[str, Any], options: Mapping[str, Any] | None) -> dict[str, Any]:
     """The arguments that were given, and the options on top, as on the command line."""
     return {name: value for name, value in named.items() if value is not None} | dict(options or {})
-
-
-def _warn(event: Mapping[str, Any]) -> None:
-    if event.get("event") == "warning":
-        _log.warning("%s", event.get("message"))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,6 @@ def generate_image(
     adapters: Sequence[Path] = (),
     seed: int = 0,
     device: str = "auto",
-    report: Callable[[Mapping[str, Any]], None] | None = None,
     origin: str = COMMAND_LINE,
 ) -> Image:
     """Draws one RGB image.
@@ -40,7 +40,7 @@ def generate_image(
         adapters: LoRA files or folders of any form that `selma adapter convert` reads; several are applied side by
             side, unmerged, each at weight 1/T unless the generator's `adapter_weights` says otherwise.
         seed: of this image itself; the `seed` of an image's metadata row draws that image again.
-        report: gets progress and warnings as JSON. origin: who set the options, for errors.
+        origin: who set the options, for errors. Warnings go to the logger `selma`.
 
     Raises:
         UserError: unknown generator, wrong option, missing model. ArtifactError: an adapter that cannot be read.
@@ -59,7 +59,7 @@ def generate_image(
             workdir=Path(folder),
             catalog=catalog,
             registry=registry,
-            report=report or (lambda event: None),
+            report=_log_warning,
             wanted_device=device,
         )
         built = catalog.build(offer, bound)
@@ -70,6 +70,11 @@ def generate_image(
         for _, image in built.images(job):
             return image  # type: ignore[no-any-return]
     raise StageError(f"image_generator '{offer.qualified}' gave no image")
+
+
+def _log_warning(event: Mapping[str, Any]) -> None:
+    if event.get("event") == "warning":
+        logging.getLogger("selma").warning("%s", event.get("message"))
 
 
 def _canonical(path: Path, folder: Path, place: int) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -64,7 +63,6 @@ def generate_command(
             adapters=adapter,
             seed=seed,
             device=device,
-            report=_report,
         )
     make_folder(out.parent)
     write_bytes(out, png_bytes(image))
@@ -81,8 +79,3 @@ def _options(named: Mapping[str, Any], overrides: tuple[str, ...]) -> dict[str, 
     layers.add({name: value for name, value in named.items() if value is not None}, "the command line")
     apply_overrides(layers, overrides)
     return layers.data
-
-
-def _report(event: Mapping[str, Any]) -> None:
-    if event.get("event") == "warning":
-        logging.getLogger("selma").warning("%s", event.get("message"))
