@@ -1,0 +1,1 @@
+"""Scores of models that learnt what people prefer, and of CLIP-like models; each is a reward too."""

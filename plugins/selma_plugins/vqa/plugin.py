@@ -1,0 +1,1 @@
+"""Evaluators on questions and probabilities."""
