@@ -219,6 +219,17 @@ class Factors:
 
 
 @attrs.frozen(kw_only=True)
+class Measured(Factors):
+    """Factors whose norms fell out on the way, so that the driver need not compute them.
+
+    Attributes: norm = |D| of these factors; plain = |sum w_i D_i| of the experts (Frobenius, fp32 accuracy).
+    """
+
+    norm: float
+    plain: float
+
+
+@attrs.frozen(kw_only=True)
 class Dense:
     """A delta as a matrix, for methods whose result has full rank.
 
