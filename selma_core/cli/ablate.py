@@ -42,7 +42,7 @@ def ablate_command(
     report_problems(opened.first.catalog)
     if plan:
         rows = plan_json(opened.plan)
-        print_json({"stages": rows}) if json else print_plan(rows)
+        print_json({"stages": rows}) if json else print_plan(rows, shared=False)
         return 0
     with RunProgress() as progress:
         done = run_ablation(opened, progress)

@@ -40,9 +40,10 @@ def plan_command(
     print_plan(rows)
 
 
-def print_plan(rows: list[dict[str, str]]) -> None:
-    """The plan as a table, with a last line of counts."""
-    table = [(row["status"], row["id"], row["plugin"], row["fingerprint"][:12]) for row in rows]
+def print_plan(rows: list[dict[str, str]], *, shared: bool = True) -> None:
+    """The plan as a table, with a last line of counts; `shared` = with the stages that are the same as earlier ones."""
+    shown = [row for row in rows if shared or row["status"] != "shared"]
+    table = [(row["status"], row["id"], row["plugin"], row["fingerprint"][:12]) for row in shown]
     print_table(("status", "stage", "plugin", "fingerprint"), table)
     counts = Counter(row["status"] for row in rows)
     print(", ".join(f"{count} {status}" for status, count in counts.items()))

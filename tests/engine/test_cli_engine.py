@@ -137,6 +137,7 @@ def test_ablate_prints_a_table_and_json(call: Call, folder: Path) -> None:
     code, out, _ = call("ablate", "scales.yaml", "--plan")
     assert code == 0
     assert out.splitlines()[-1] == "22 run, 42 shared"
+    assert not [line for line in out.splitlines()[:-1] if "shared" in line]
     code, out, _ = call("ablate", "scales.yaml", "--json")
     result: dict[str, Any] = json.loads(out)
     assert (code, list(result["scores"])) == (0, ["one", "two", "three", "same"])
