@@ -37,13 +37,11 @@ class Grams:
     @classmethod
     def of(cls, parts: Sequence[Factors]) -> Grams | None:
         """(m + n) R^2 products; None where As has not full rank, or nearly so."""
-        up = torch.cat([part.up for part in parts], dim=1).double()
-        down = torch.cat([part.down for part in parts]).double()
-        lower, failed = torch.linalg.cholesky_ex(down @ down.T)
+        lower, failed = torch.linalg.cholesky_ex(_gram([part.down.T for part in parts]))
         pivots = lower.diagonal()
         if int(failed) or not float(pivots.min()) > DEPENDENT * float(pivots.max()):
             return None
-        return cls(up.T @ up, lower, tuple(part.up.shape[1] for part in parts))
+        return cls(_gram([part.up for part in parts]), lower, tuple(part.up.shape[1] for part in parts))
 
     @property
     def size(self) -> int:
@@ -93,3 +91,9 @@ class Inside:
         up = torch.cat([part.up for part in parts], dim=1) @ left.to(kind)
         down = right.to(kind) @ torch.cat([part.down for part in parts])
         return Measured(up=up, down=down, norm=float(s.square().sum().sqrt()), plain=self.plain)
+
+
+def _gram(factors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """F'F [R, R] in float64 of F = the factors [m, r_i] side by side; the wide copy of F lives only here."""
+    wide = torch.cat([factor.double() for factor in factors], dim=1)
+    return wide.T @ wide
