@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from selma_core.cli import main
 from selma_core.store import Store
-from tests.engine.kit import write_recipe
+from tests.engine.kit import Call, write_recipe
 from tests.engine.test_ablation import ABLATION
-
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Runs a command in the folder; gives exit code, stdout, stderr."""
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("SELMA_STORE", str(folder / "store"))
-
-    def call(*words: str) -> tuple[int, str, str]:
-        code = main(words)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def test_run_prints_one_json_object(call: Call, folder: Path) -> None:
