@@ -16,6 +16,7 @@ from selma_core.errors import ConfigError, UserError, did_you_mean
 from selma_core.events import Event, RunFinished, RunStarted
 from selma_core.graph.plan import Planned, make_plan, union
 from selma_core.observers import Observers
+from selma_core.partial import PartialScores
 from selma_core.preflight import check_needs
 from selma_core.record import RunRecord
 from selma_core.registry import Registry
@@ -181,7 +182,8 @@ def run_ablation(opened: OpenAblation, on_event: Callable[[Event], None] | None 
     check_needs(opened.plan, opened.sessions.values())
     store, run_id = session.store, new_run_id(ablation.name)
     trackers = session.runtime.build_trackers(session.catalog, session.registry)
-    emit = Observers(session.catalog, trackers, on_event)
+    observers = Observers(session.catalog, trackers, on_event)
+    emit = PartialScores(opened.sessions, observers, lambda each: _measured(ablation, each))
     head: dict[str, Any] = {"run": run_id, "ablation": ablation.name, "recipe": session.recipe.name}
     record = RunRecord(store, run_id, {"config": {name: one.recipe.data for name, one in opened.sessions.items()}})
     with store.lock(run_id):

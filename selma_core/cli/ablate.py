@@ -41,17 +41,15 @@ def finish(opened: OpenAblation, *, plan: bool = False, picture: Path | None = N
     from rich.console import Console
 
     from selma_core.ablation import run_ablation
-    from selma_core.cli.plan import print_plan
+    from selma_core.cli.plan import show_plan
     from selma_core.cli.progress import RunProgress
     from selma_core.cli.tables import print_tables
-    from selma_core.engine import plan_json
     from selma_core.files import make_folder, write_bytes
     from selma_core.report.forest import forest_svg
 
     report_problems(opened.first.catalog)
     if plan:
-        rows = plan_json(opened.plan)
-        print_json({"stages": rows}) if json else print_plan(rows, shared=False)
+        show_plan(opened.plan, opened.first, json=json, shared=False)
         return 0
     with RunProgress() as progress:
         done = run_ablation(opened, progress)
