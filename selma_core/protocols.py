@@ -92,6 +92,14 @@ class PromptSource(Protocol):
         """Yields the batches after `job.done`; a resumed run must equal an uninterrupted one."""
 
 
+@runtime_checkable
+class Describing(Protocol):
+    """A prompt source over a benchmark that can say what is in it, for `selma benchmarks show`."""
+
+    def contents(self, context: Context) -> Mapping[str, Any]:
+        """JSON: `{format, prompts, questions, groups: {name: prompts}}`."""
+
+
 # --- chat model -------------------------------------------------------------------------------------------
 
 
