@@ -328,6 +328,18 @@ class Evaluator(Protocol):
         """The metric over all images under a named rule. Pure: no model, no torch."""
 
 
+@runtime_checkable
+class Comparing(Protocol):
+    """An evaluator that compares the images with others of the same prompts: those at its stage's port `baseline`."""
+
+    def against(self, baseline: Sequence[ImageItem]) -> None:
+        """Called once before `prepare`, with no images when the port is open.
+
+        Raises:
+            UserError: it needs some.
+        """
+
+
 class Reward(Protocol):
     """The differentiable sibling of an evaluator: images [B, 3, H, W] in [0, 1] -> rewards [B]."""
 
