@@ -173,3 +173,12 @@ def test_spacy_that_is_not_there_says_what_to_type(monkeypatch: pytest.MonkeyPat
 def test_conformance(tmp_path: Path) -> None:
     judge = Judge(lambda i, q, c: None if lost(i, q) else {"yes": 0.5, "no": 0.5})
     check_evaluator(CompBench, options(), items=images([GREEN, CUBE], k=3), workdir=tmp_path, context=context_of(judge))
+
+
+def test_a_prompt_without_a_noun_phrase_is_not_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The released script leaves its product of nothing at 1."""
+    monkeypatch.setattr("selma_plugins.vqa.compbench.template_phrases", lambda text: ["the left"])
+    evaluator, context = CompBench(options()), context_of(Judge(lambda i, q, c: {"yes": 0.5, "no": 0.5}))
+    specs, rows = evaluate(evaluator, images([GREEN]), context)
+    assert evaluator.score(rows[0].atoms, specs["color_000"], "product.template") is None
+    assert context.warnings[0].startswith("1 of 1 prompts are not scored")

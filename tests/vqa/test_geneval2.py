@@ -128,7 +128,7 @@ def test_foreign_prompts_are_named(entry: Entry) -> None:
     evaluator, context = GenEval2(options()), context_of(None, entry)
     with pytest.raises(UnknownNameError, match=r"'mine' \(2 prompts\) has no prompt 'x'; draw the images from"):
         evaluator.prepare([Prompt(id="x", text="a fox")], context)
-    with pytest.raises(UserError, match="prompt '00001' reads 'four foxes' but in 'mine' another text"):
+    with pytest.raises(UserError, match="'four foxes' but in benchmark 'mine' 'three foxes'"):
         evaluator.prepare([Prompt(id="00001", text="four foxes")], context)
 
 

@@ -20,11 +20,12 @@ import attrs
 
 from selma_core.averages import average_over_prompts
 from selma_core.data import Atom, ChatRequest, ImageItem, ItemAtoms, Message, MetricInfo, Prompt, Summary
-from selma_core.errors import ArtifactError, UnknownNameError, UserError, did_you_mean
+from selma_core.errors import ArtifactError, UnknownNameError, did_you_mean
 from selma_core.protocols import ChatModel, Context
 from selma_plugins.benchmarks.item import BenchmarkItem
 from selma_plugins.benchmarks.read import read_items
 from selma_plugins.evaluation.asking import Asked, ask
+from selma_plugins.evaluation.matching import known_prompt
 from selma_plugins.vqa.options import GenEval2Options
 from selma_plugins.vqa.probabilities import Probabilities
 
@@ -56,15 +57,7 @@ class GenEval2:
         """
         name = self._options.benchmark
         known = read_items(context.entry("benchmarks", name))
-        for prompt in prompts:
-            if prompt.id not in known:
-                raise UnknownNameError(
-                    f"benchmark '{name}' ({len(known)} prompts) has no prompt '{prompt.id}'; draw the images from "
-                    f"'use: benchmark_prompts, options: {{benchmark: {name}}}'"
-                )
-            if known[prompt.id].text.strip() != prompt.text.strip():
-                raise UserError(f"prompt '{prompt.id}' reads '{prompt.text[:60]}' but in '{name}' another text")
-        return {prompt.id: spec_of(known[prompt.id]) for prompt in prompts}
+        return {prompt.id: spec_of(known_prompt(prompt, known, name)) for prompt in prompts}
 
     def observe(self, items: Sequence[ImageItem], specs: Mapping[str, Any], context: Context) -> Iterator[ItemAtoms]:
         """P of the right answer to each question.
