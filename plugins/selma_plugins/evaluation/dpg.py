@@ -79,7 +79,7 @@ class Dpg:
         return rule_of(rule).image(spec, crops_of(atoms, spec))
 
     def aggregate(self, rows: Sequence[ItemAtoms], specs: Mapping[str, Any], rule: str) -> Summary:
-        """The mean over prompts; categories are the question classes, `broad` and `broad/detailed`, as the rule says."""
+        """The mean over prompts; categories: the question classes (`broad`, `broad/detailed`) as the rule has them."""
         summary = average_over_prompts(
             rows,
             specs,
