@@ -52,6 +52,15 @@ class Context(Protocol):
     def component(self, kind: str, slot: Slot) -> Any:
         """The implementation that a `Slot` option names (built once per stage, then shared)."""
 
+    def reward(self, slot: Slot) -> Reward:
+        """The differentiable reward of the evaluator that a `Slot` option names (built once per stage, then shared).
+
+        The option is declared `component("evaluator")`: a reward goes by its evaluator's name and takes its options.
+
+        Raises:
+            UserError: the evaluator has none; `selma_core.rewards.RewardFromEvaluator` wraps it without a gradient.
+        """
+
     def entry(self, section: str, name: str) -> Entry:
         """The registry entry that an `entry` option names, pinned and present on this machine.
 
@@ -327,8 +336,13 @@ class Evaluator(Protocol):
         """The metric over all images under a named rule. Pure: no model, no torch."""
 
 
+@runtime_checkable
 class Reward(Protocol):
-    """The differentiable sibling of an evaluator: images [B, 3, H, W] in [0, 1] -> rewards [B]."""
+    """The differentiable sibling of an evaluator: images [B, 3, H, W] in [0, 1] -> rewards [B].
+
+    An `EvaluatorRecord` names it in `reward`; the factory gets the evaluator's options. One that loads models is
+    `Attachable` too.
+    """
 
     @property
     def info(self) -> MetricInfo:
