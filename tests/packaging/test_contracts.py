@@ -22,8 +22,10 @@ PUBLIC = {
     "kinds",
     "merging",
     "options",
+    "pool",
     "protocols",
     "records",
+    "rewards",
     "seeds",
     "testing",
 }

@@ -36,7 +36,8 @@ class Dpg:
     def info(self) -> MetricInfo:
         """`judge` is the plugin's name until `observe` has met the judge, then its identity."""
         rules = tuple(sorted(DPG_RULES, key=lambda name: name != self._options.rule))
-        return MetricInfo(name="dpg", version="1", rules=rules, judge=self._judge)
+        scale = "share of questions answered yes, zeroed along their dependencies"
+        return MetricInfo(name="dpg", version="1", rules=rules, judge=self._judge, scale=scale)
 
     def prepare(self, prompts: Sequence[Prompt], context: Context) -> dict[str, Any]:
         """prompt id -> spec.

@@ -41,7 +41,8 @@ class CompBench:
     def info(self) -> MetricInfo:
         """One rule, named after who found the phrases: `product.template` or `product.spacy`."""
         rule = f"product.{self._options.phrases}"
-        return MetricInfo(name="t2i_compbench", version="1", rules=(rule,), judge=self._judge)
+        scale = "product over noun phrases of P(yes) / (P(yes) + P(no))"
+        return MetricInfo(name="t2i_compbench", version="1", rules=(rule,), judge=self._judge, scale=scale)
 
     def prepare(self, prompts: Sequence[Prompt], context: Context) -> dict[str, Any]:
         """prompt id -> spec; prompts of the other categories have no phrases and are warned of.
