@@ -241,6 +241,8 @@ class MetricInfo:
         range: of one item's value (before the report multiplies by 100).
         rules: named pure scoring rules, the default first.
         judge: who observed (filled in by the evaluator from its options).
+        scale: in words what a value is and where values usually lie ("exp(logit_scale) x cosine, about 18 to 24").
+        max_text_tokens: where the model cuts the prompt; None when it reads all of it, or reads no text.
     """
 
     name: str
@@ -249,6 +251,8 @@ class MetricInfo:
     higher_is_better: bool = True
     rules: tuple[str, ...] = ("official",)
     judge: str = ""
+    scale: str = ""
+    max_text_tokens: int | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -79,6 +79,15 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def git_blob_file(path: Path) -> str:
+    """The id that git gives a file's bytes (`git hash-object`): sha1 of `blob <size>`, a zero byte, the bytes."""
+    with path.open("rb") as file:
+        digest = hashlib.sha1(b"blob %d\0" % os.fstat(file.fileno()).st_size, usedforsecurity=False)
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
 def sync_folder(folder: Path) -> None:
     """fsync of every file below a folder, and of the folders themselves."""
     with writing(folder):

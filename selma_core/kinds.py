@@ -97,7 +97,7 @@ KINDS: tuple[Kind[records.Record], ...] = (
         protocol=protocols.Evaluator,
         stage=True,
         artifact="scores",
-        ports=(("images*", "images"),),
+        ports=(("images*", "images"), ("baseline*?", "images")),
     ),
     Kind(
         name="executor",

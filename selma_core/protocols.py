@@ -27,6 +27,7 @@ from selma_core.data import (
     Summary,
 )
 from selma_core.options import Slot
+from selma_core.pool import ModelKey
 
 if TYPE_CHECKING:
     import torch
@@ -51,11 +52,26 @@ class Context(Protocol):
     def component(self, kind: str, slot: Slot) -> Any:
         """The implementation that a `Slot` option names (built once per stage, then shared)."""
 
+    def reward(self, slot: Slot) -> Reward:
+        """The differentiable reward of the evaluator that a `Slot` option names (built once per stage, then shared).
+
+        The option is declared `component("evaluator")`: a reward goes by its evaluator's name and takes its options.
+
+        Raises:
+            UserError: the evaluator has none; `selma_core.rewards.RewardFromEvaluator` wraps it without a gradient.
+        """
+
     def entry(self, section: str, name: str) -> Entry:
         """The registry entry that an `entry` option names, pinned and present on this machine.
 
         Raises:
             ModelError: when the files are not here; the message says which command fetches them.
+        """
+
+    def model(self, key: ModelKey, load: Callable[[], Any]) -> Any:
+        """What `load` gives, or the object that this process already holds under `key`; see `selma_core.pool`.
+
+        It is shared: change nothing of it. It stays loaded until the stage ends at least, so keep no reference longer.
         """
 
     def progress(self, done: int, total: int, note: str = "") -> None:
@@ -90,6 +106,14 @@ class PromptSource(Protocol):
 
     def prompts(self, job: PromptJob) -> Iterator[PromptBatch]:
         """Yields the batches after `job.done`; a resumed run must equal an uninterrupted one."""
+
+
+@runtime_checkable
+class Describing(Protocol):
+    """A prompt source over a benchmark that can say what is in it, for `selma benchmarks show`."""
+
+    def contents(self, context: Context) -> Mapping[str, Any]:
+        """JSON: `{format, prompts, questions, groups: {name: prompts}}`."""
 
 
 # --- chat model -------------------------------------------------------------------------------------------
@@ -331,8 +355,25 @@ class Evaluator(Protocol):
         """The metric over all images under a named rule. Pure: no model, no torch."""
 
 
+@runtime_checkable
+class Comparing(Protocol):
+    """An evaluator that compares the images with others of the same prompts: those at its stage's port `baseline`."""
+
+    def against(self, baseline: Sequence[ImageItem]) -> None:
+        """Called once before `prepare`, with no images when the port is open.
+
+        Raises:
+            UserError: it needs some.
+        """
+
+
+@runtime_checkable
 class Reward(Protocol):
-    """The differentiable sibling of an evaluator: images [B, 3, H, W] in [0, 1] -> rewards [B]."""
+    """The differentiable sibling of an evaluator: images [B, 3, H, W] in [0, 1] -> rewards [B].
+
+    An `EvaluatorRecord` names it in `reward`; the factory gets the evaluator's options. One that loads models is
+    `Attachable` too.
+    """
 
     @property
     def info(self) -> MetricInfo:

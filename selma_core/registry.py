@@ -14,15 +14,14 @@ from selma_core.data import Entry
 from selma_core.errors import AmbiguousNameError, ConfigError, ModelError, UnknownNameError, did_you_mean
 from selma_core.models import Source, direct_model, fetch_entry, folder_digest, parse_sources, resolve_sources
 from selma_core.models.fetch import Progress
+from selma_core.models.local import is_path, local_entry
 from selma_core.models.resolve import hub_of
 from selma_core.records import RegistrySourceRecord
 from selma_core.yaml_files import Document, read_yaml
 
 SECTIONS = ("recipes", "skills", "models", "benchmarks", "ablations")
-# Not a section of the registry: an option declared `entry("files")` names a file that is pinned by its content.
-FILES = "files"
 # Words about an entry: they change no result, so they stay out of its pin.
-_DOCUMENTATION = ("summary", "license", "reference", "notes")
+_DOCUMENTATION = ("summary", "license", "reference", "notes", "sha256", "evaluator", "images_per_prompt")
 
 
 @attrs.frozen(kw_only=True)
@@ -97,6 +96,16 @@ class Registry:
             self._documents[file] = document
         return self._documents[file]
 
+    def data(self, section: str, name: str) -> dict[str, Any]:
+        """What an entry's file says; nothing for a file or folder named by its path.
+
+        Raises:
+            UnknownNameError, ConfigError: as `find` and `document`.
+        """
+        if section == "benchmarks" and is_path(name):
+            return {}
+        return self.document(section, name).data
+
     def summary(self, section: str, name: str) -> str:
         """The one line that listings show."""
         return str(self.document(section, name).data["summary"])
@@ -106,7 +115,7 @@ class Registry:
 
         Args:
             name: `name`, `provider/name`; for models also a folder or `hub:owner/name@<commit>` (and `/FILE.gguf`); for
-                `files` a path.
+                benchmarks also a path (`./my.csv`); for `files` and `folders` always one.
             need_files: raise when the files it stands for are not on this machine.
 
         Raises:
@@ -128,6 +137,8 @@ class Registry:
         """
         if section == "models" and name.startswith("hub:"):
             return (hub_of(name),)
+        if section == "benchmarks" and is_path(name):
+            return ()
         located, document = self.find(section, name), self.document(section, name)
         if "sources" not in document.data:
             return ()
@@ -143,12 +154,13 @@ class Registry:
         if section != "models" or direct_model(name, need_files=False) is None or name.startswith("hub:"):
             sources = self.sources(section, name)
             if sources:
-                fetch_entry(name, sources, progress)
+                fetch_entry(name, sources, progress, section=section)
         return self.entry(section, name)
 
     def _resolve(self, section: str, name: str, need_files: bool) -> Entry:
-        if section == FILES:
-            return _from_file(name)
+        local = local_entry(section, name)
+        if local is not None:
+            return local
         direct = direct_model(name, need_files=need_files) if section == "models" else None
         if direct is not None:
             return direct
@@ -177,22 +189,20 @@ class Registry:
         return did_you_mean(name.rpartition("/")[2], self.names(section))
 
 
-def _from_file(name: str) -> Entry:
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise UnknownNameError(f"the file {path.resolve()} does not exist")
-    pin = f"sha256:{folder_digest(path)}"
-    return Entry(section=FILES, name=name, provider="path", data={}, pin=pin, path=path.resolve())
-
-
 def _from_data(located: Located, document: Document) -> Entry:
     path = located.file
     pinned: dict[str, Any] = {key: value for key, value in document.data.items() if key not in _DOCUMENTATION}
+    if isinstance(document.data.get("obtain"), str):
+        raise ModelError(
+            f"{located.section.removesuffix('s')} '{located.name}' holds no data: {document.data['obtain']}"
+        )
     if isinstance(document.data.get("file"), str):
-        path = located.file.parent / document.data["file"]
-        if not path.is_file():
+        path = located.file.parent / Path(document.data["file"]).expanduser()
+        if not path.exists():
             raise ModelError(f"{document.where('file')}: the file {path} does not exist")
         pinned["file"] = folder_digest(path)
+        if document.data.get("sha256", pinned["file"]) != pinned["file"]:
+            raise ModelError(f"{document.where('sha256')}: {path} is another file: its sha256 is {pinned['file']}")
     text = json.dumps(pinned, sort_keys=True, ensure_ascii=False)
     return Entry(
         section=located.section,

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recipes": ("selma_core.cli.recipes:app", "List and show recipes."),
     "skills": ("selma_core.cli.skills:app", "List and show skills."),
     "models": ("selma_core.cli.models:app", "List, show and fetch models."),
+    "benchmarks": ("selma_core.cli.benchmarks:app", "List, show and fetch benchmarks."),
     "plugins": ("selma_core.cli.plugins:app", "List plugins and show their options."),
     "store": ("selma_core.cli.store:app", "List, clean and verify the store of artifacts."),
 }

@@ -16,7 +16,7 @@ app = App(name="models", help="List, show and fetch models.\n\nExample: `selma m
 Name = Annotated[
     str, Parameter(help="Registry name, folder, or hub:owner/name@COMMIT, and /FILE.gguf for one such file.")
 ]
-Section = Annotated[str, Parameter(help="Registry section; `benchmarks` may have files to fetch too.")]
+Section = Annotated[str, Parameter(help="Registry section: whatever has `sources`.")]
 
 
 @app.command(name="list")
@@ -63,16 +63,10 @@ def fetch_command(
 
     Example: `selma models fetch smollm2_135m`
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from selma_core.cli.fetching import fetch_with_bar
 
     registry = open_registry(plugin)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(f"fetching {name}", total=None)
-        entry = registry.fetch(
-            section, name, lambda done, total: bars.update(task, completed=done, total=total or None)
-        )
+    entry = fetch_with_bar(registry, section, name)
     if json:
         print_json(details(registry, entry))
     else:

@@ -17,7 +17,7 @@ from selma_core.errors import PluginError, did_you_mean
 from selma_core.kinds import BY_NAME
 from selma_core.options import Slot, info
 
-ENTRY_SECTIONS = ("models", "skills", "benchmarks", "recipes", "ablations", "files")
+ENTRY_SECTIONS = ("models", "skills", "benchmarks", "recipes", "ablations", "files", "folders")
 _WORDS: dict[Any, str] = {
     int: "an integer",
     float: "a number",

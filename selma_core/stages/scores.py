@@ -11,12 +11,14 @@ from selma_core.artifacts.scores import ImageValue, ScoreTable, atom_rows, parse
 from selma_core.data import ImageItem, ItemAtoms, Prompt
 from selma_core.errors import StageError
 from selma_core.files import write_json
+from selma_core.protocols import Comparing
 from selma_core.stages.task import Task
 
 
 def run_scores(task: Task) -> None:
     """Observes what is not observed yet, then writes the table in image order."""
     items = {item.item_id: item for item in task.images()}
+    _give_baseline(task)
     specs = _specs(task, tuple({item.prompt.id: item.prompt for item in items.values()}.values()))
     path = task.scratch / "observed.jsonl"
     observed = {atoms.item_id: atoms for atoms in map(_parse, repair(path)) if atoms.item_id in items}
@@ -29,6 +31,14 @@ def run_scores(task: Task) -> None:
     table = ScoreTable(task.implementation.info, specs, tuple(observed[name] for name in items))
     _warn_of_errors(task, table)
     write_scores(task.out, table, [_value(task.implementation, row, table) for row in table.rows])
+
+
+def _give_baseline(task: Task) -> None:
+    evaluator = task.implementation
+    if isinstance(evaluator, Comparing):
+        evaluator.against(task.images("baseline"))
+    elif task.folders("baseline"):
+        raise StageError(f"the evaluator '{evaluator.info.name}' compares with nothing; leave out the port 'baseline'")
 
 
 def _specs(task: Task, prompts: tuple[Prompt, ...]) -> Mapping[str, Any]:

@@ -60,14 +60,14 @@ class Task:
                 prompts.append(prompt)
         return tuple(prompts)
 
-    def images(self) -> tuple[ImageItem, ...]:
-        """All images at the port `images`, sets one after the other.
+    def images(self, port: str = "images") -> tuple[ImageItem, ...]:
+        """All images at a port, sets one after the other.
 
         Raises:
             StageError: when two sets hold one image id.
         """
         items: dict[str, ImageItem] = {}
-        for folder in self.folders("images"):
+        for folder in self.folders(port):
             for item in read_images(folder, warn=self.context.warn):
                 if item.item_id in items:
                     raise StageError(

@@ -93,6 +93,10 @@ def test_models_show(call: Call, example: Call) -> None:
     assert list(call("models", "show", "sd14", "--json")) == list(example("selma models show"))
 
 
+def test_benchmarks_show(call: Call, example: Call) -> None:
+    assert list(call("benchmarks", "show", "dsg1k", "--json")) == list(example("selma benchmarks show"))
+
+
 def test_plugins_list(call: Call, example: Call, tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("import a_package_that_is_not_there\n")

@@ -279,6 +279,6 @@ def test_every_rule_can_be_chosen_by_name() -> None:
 
 
 def test_record_builds_an_evaluator() -> None:
-    (record,) = selma_evaluators()
+    record = next(selma_evaluators())
     assert (record.name, record.options) == ("dsg", DsgOptions)
     assert isinstance(Dsg(DsgOptions(benchmark="b", judge=Slot("j"))), Evaluator)

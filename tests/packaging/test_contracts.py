@@ -13,6 +13,7 @@ import pytest
 # What plugin authors may import from `selma_core`; everything else is the core's own business.
 PUBLIC = {
     "artifacts",
+    "averages",
     "data",
     "errors",
     "events",
@@ -21,8 +22,10 @@ PUBLIC = {
     "kinds",
     "merging",
     "options",
+    "pool",
     "protocols",
     "records",
+    "rewards",
     "seeds",
     "testing",
 }

@@ -10,6 +10,8 @@ from selma_core.options import Slot, component, entry, option, positive
 
 DsgRule = Literal["official", "selma", "nodep", "tolerant", "transitive", "strict"]
 DSG_RULES: tuple[DsgRule, ...] = get_args(DsgRule)
+DpgRule = Literal["official", "fixed"]
+DPG_RULES: tuple[DpgRule, ...] = get_args(DpgRule)
 
 QUESTION_TEMPLATE = "{question}\nAnswer only yes or no."
 
@@ -38,3 +40,26 @@ class DsgOptions:
     question_template: str = option(QUESTION_TEMPLATE, help="text sent after the image", check=_asks)
     max_tokens: int = option(8, help="length limit of an answer", check=positive)
     batch: int = option(8, help="images per call to the judge", changes_results=False, check=positive)
+
+
+@attrs.frozen(kw_only=True)
+class DpgOptions:
+    """Options of the `dpg` evaluator.
+
+    Attributes:
+        benchmark: DPG-Bench's CSV; the images' prompts must be its prompts.
+        judge: the chat model that answers (released: mPLUG-large).
+        rule: how answers become scores; `official` keeps the released script's bugs.
+        grid: images a side: 2 where each file holds four images of its prompt, as the released script reads them.
+        question_template: text sent after the image; `{question}` is replaced.
+        max_tokens: length limit of an answer.
+        batch: files whose questions go to the judge in one call.
+    """
+
+    benchmark: str = entry("benchmarks", "dpg", help="registry name of the questions")
+    judge: Slot = component("chat_model", help="chat model that answers the questions")
+    rule: DpgRule = option("fixed", help="official keeps the released script's bugs", changes_results=False)
+    grid: Literal[1, 2] = option(1, help="2: each file is a 2 x 2 grid of images, cut before asking")
+    question_template: str = option(QUESTION_TEMPLATE, help="text sent after the image", check=_asks)
+    max_tokens: int = option(8, help="length limit of an answer", check=positive)
+    batch: int = option(4, help="files per call to the judge", changes_results=False, check=positive)

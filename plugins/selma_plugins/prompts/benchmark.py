@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from selma_core.data import Prompt, PromptBatch
-from selma_core.protocols import PromptJob
-from selma_plugins.evaluation.benchmark import BenchmarkPrompt, read_benchmark
+from selma_core.protocols import Context, PromptJob
+from selma_plugins.benchmarks.item import BenchmarkItem
+from selma_plugins.benchmarks.read import contents, read_items
 from selma_plugins.prompts.options import BenchmarkPromptsOptions
 
 
@@ -22,15 +24,19 @@ class BenchmarkPrompts:
         """Yields one batch, in the benchmark's order; `meta["group"]` holds the prompt's group."""
         if job.done:
             return
-        found = list(read_benchmark(job.context.entry("benchmarks", self._options.benchmark)).values())
+        found = list(read_items(job.context.entry("benchmarks", self._options.benchmark)).values())
         chosen = subset(found, self._options.per_group, self._options.limit)
         if len(chosen) < len(found):
             name = self._options.benchmark
             job.context.warn(f"a fixed subset of benchmark '{name}': {len(chosen)} of {len(found)} prompts")
         yield PromptBatch(accepted=tuple(Prompt(id=one.id, text=one.text, meta={"group": one.group}) for one in chosen))
 
+    def contents(self, context: Context) -> Mapping[str, Any]:
+        """`{format, prompts, questions, groups: {name: prompts}}` of the whole benchmark."""
+        return contents(context.entry("benchmarks", self._options.benchmark))
 
-def subset(prompts: Sequence[BenchmarkPrompt], per_group: int | None, limit: int | None) -> list[BenchmarkPrompt]:
+
+def subset(prompts: Sequence[BenchmarkItem], per_group: int | None, limit: int | None) -> list[BenchmarkItem]:
     """`per_group` prompts of each group, then `limit` of these, chosen by the hash of their ids.
 
     The choice depends on no seed and on no other prompt's text, and a smaller subset lies within a larger one.
@@ -43,5 +49,5 @@ def subset(prompts: Sequence[BenchmarkPrompt], per_group: int | None, limit: int
     return [one for one in prompts if one.id in kept]
 
 
-def _rank(prompt: BenchmarkPrompt) -> str:
+def _rank(prompt: BenchmarkItem) -> str:
     return hashlib.sha256(prompt.id.encode()).hexdigest()

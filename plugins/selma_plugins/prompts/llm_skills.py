@@ -8,7 +8,7 @@ from selma_core.data import ChatReply, ChatRequest, Message, PromptBatch, Reject
 from selma_core.errors import ConfigError, StageError
 from selma_core.protocols import ChatModel, Context, PromptJob
 from selma_core.seeds import derive_seed
-from selma_plugins.evaluation.benchmark import read_benchmark
+from selma_plugins.benchmarks.read import read_items
 from selma_plugins.prompts.expansion import Expansion
 from selma_plugins.prompts.options import LlmSkillsOptions
 from selma_plugins.prompts.parser import parse_list, parse_released
@@ -110,6 +110,6 @@ class LlmSkills:
 def _benchmarks(names: Sequence[str], context: Context) -> RougePool:
     pool = RougePool()
     for name in names:
-        for prompt in read_benchmark(context.entry("benchmarks", name)).values():
+        for prompt in read_items(context.entry("benchmarks", name)).values():
             pool.add(prompt.text)
     return pool

@@ -1,0 +1,1 @@
+"""The files of benchmarks in their released formats, behind one reader."""
