@@ -284,6 +284,7 @@ class Summary:
         prompts: one `PromptScore` each: what intervals and paired comparisons are computed from.
         groups: group name -> mean (same scale). categories: question category -> mean (same scale).
         n_prompts, n_images, n_atoms: observed. coverage: observed atoms / expected atoms.
+        expected_images: how many images there should have been; 0 = as many as there are (the core fills it in).
         scale: what the prompts' values are multiplied by to give `mean`: 100 for range [0, 1], else 1.
         higher_is_better: as the metric's info says (the core fills it in).
     """
@@ -297,6 +298,7 @@ class Summary:
     categories: Mapping[str, float] = attrs.field(factory=dict)
     n_prompts: int = 0
     n_images: int = 0
+    expected_images: int = 0
     n_atoms: int = 0
     coverage: float = 1.0
     scale: float = 100.0

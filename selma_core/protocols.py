@@ -177,6 +177,24 @@ class ImageGenerator(Protocol):
         """Yields RGB images; each depends on its own request only, never on its batch."""
 
 
+@attrs.frozen(kw_only=True)
+class Found:
+    """Attributes: files = prompt id -> index of the sample -> file, relative to where the images are; unmatched =
+    files of no prompt."""
+
+    files: Mapping[str, Mapping[int, str]]
+    unmatched: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class ImageImporter(Protocol):
+    """An image generator over images that exist already. It may lack some: `images` leaves out what it cannot read,
+    and the core counts what is there against `images_per_prompt`. Its images have no seed."""
+
+    def find(self, prompts: Sequence[Prompt], context: Context) -> Found:
+        """Which images there are; called once, before `images`, which gets a request for each."""
+
+
 # --- selector ---------------------------------------------------------------------------------------------
 
 

@@ -39,6 +39,7 @@ def score_entry(summary: Summary, seed: int) -> dict[str, Any]:
         "high": high,
         "n_prompts": summary.n_prompts,
         "n_images": summary.n_images,
+        "expected_images": max(summary.expected_images, summary.n_images),
         "rule": summary.rule,
         "judge": summary.judge,
         "coverage": summary.coverage,
@@ -74,6 +75,7 @@ def mean_summary(summaries: Sequence[Summary]) -> Summary:
         categories=_mean_of([s.categories for s in summaries]),
         n_prompts=len(prompts),
         n_images=sum(s.n_images for s in summaries),
+        expected_images=sum(s.expected_images for s in summaries),
         n_atoms=sum(s.n_atoms for s in summaries),
         coverage=min(s.coverage for s in summaries),
     )

@@ -97,6 +97,18 @@ def test_benchmarks_show(call: Call, example: Call) -> None:
     assert list(call("benchmarks", "show", "dsg1k", "--json")) == list(example("selma benchmarks show"))
 
 
+def test_evaluate(call: Call, example: Call, tmp_path: Path) -> None:
+    from selma_plugins.shapes.grammar import benchmark_prompts, scene_of
+    from selma_plugins.shapes.render import render
+
+    (tmp_path / "images").mkdir()
+    render(scene_of(benchmark_prompts()[0], 0)).save(tmp_path / "images" / "shapes_paragraph_000.png")
+    words = ("--benchmark", "shapes", "--judge", "shapes_oracle", "--store", str(tmp_path / "store"), "--json")
+    printed, shown = call("evaluate", "--images", str(tmp_path / "images"), *words), example("selma evaluate")
+    assert list(printed) == list(shown)
+    assert list(printed["scores"]["dsg"]) == list(example("selma run")["scores"]["merged"]["dsg"])
+
+
 def test_plugins_list(call: Call, example: Call, tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("import a_package_that_is_not_there\n")
