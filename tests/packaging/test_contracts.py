@@ -21,6 +21,7 @@ PUBLIC = {
     "kinds",
     "merging",
     "options",
+    "pool",
     "protocols",
     "records",
     "seeds",
