@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import selma_core
-from selma_core.events import Event, Scored
+from selma_core.events import Event, Scored, StageStarted
 from selma_core.graph.estimate import estimate
 from selma_core.graph.plan import make_plan, members
 from selma_core.session import open_session
@@ -39,6 +39,15 @@ def test_scores_of_an_ablation_go_by_its_variants(folder: Path) -> None:
         name: done.result["scores"][name]["light"]["mean"] for name in ("one", "two", "three")
     }
     assert "one:base" in found  # the recipe's other variants too, under another name
+
+
+def test_a_variant_is_scored_before_the_next_one_is_merged(folder: Path) -> None:
+    write_recipe(folder / "scales.yaml", ABLATION)
+    heard: list[Event] = []
+    selma_core.ablate(folder / "scales.yaml", store=folder / "store", on_event=heard.append)
+    scored = next(i for i, e in enumerate(heard) if isinstance(e, Scored) and e.variant == "one")
+    merged = next(i for i, e in enumerate(heard) if isinstance(e, StageStarted) and e.node == "two:merge")
+    assert scored < merged
 
 
 def test_a_failing_summary_does_not_end_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
