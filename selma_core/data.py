@@ -282,6 +282,8 @@ class Summary:
         n_prompts, n_images, n_atoms: observed. coverage: observed atoms / expected atoms.
         scale: what the prompts' values are multiplied by to give `mean`: 100 for range [0, 1], else 1.
         higher_is_better: as the metric's info says (the core fills it in).
+        group_mean: whether `mean` is the mean of the groups' means, so that resampling must stay within the groups. A
+            prompt then counts in the first of its groups.
     """
 
     metric: str
@@ -297,3 +299,4 @@ class Summary:
     coverage: float = 1.0
     scale: float = 100.0
     higher_is_better: bool = True
+    group_mean: bool = False

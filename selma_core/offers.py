@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from selma_core.kinds import Kind
-from selma_core.records import Record, RegistrySourceRecord
+from selma_core.records import EvaluatorRecord, Record, RegistrySourceRecord
 
 
 @attrs.frozen(kw_only=True)
@@ -59,3 +59,15 @@ class Found:
 
     offers: tuple[Offer, ...] = ()
     sources: tuple[RegistrySourceRecord, ...] = ()
+
+
+def reader_of(offer: Offer) -> Offer:
+    """An evaluator's offer -> the offer that its `AnswersReader` is loaded from, by the same rules as its factory.
+
+    Raises:
+        ValueError: it has none.
+    """
+    record = offer.record
+    if not isinstance(record, EvaluatorRecord) or record.reader is None:
+        raise ValueError(f"evaluator '{offer.name}' has no reader")
+    return attrs.evolve(offer, record=attrs.evolve(record, factory=record.reader))

@@ -90,7 +90,16 @@ class MergeStrategyRecord(Record):
 
 @attrs.frozen(kw_only=True)
 class EvaluatorRecord(Record):
-    """A `selma_core.protocols.Evaluator`: images and prompts -> observations -> scores."""
+    """A `selma_core.protocols.Evaluator`: images and prompts -> observations -> scores.
+
+    Attributes:
+        reader: `"package.module:attribute"` of its `selma_core.protocols.AnswersReader`: released answers ->
+            observations, for `selma score --answers`; None when it reads none.
+    """
+
+    reader: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_matches(_FACTORY, "'package.module:attribute'"))
+    )
 
 
 @attrs.frozen(kw_only=True)

@@ -13,6 +13,7 @@ from selma_core.statistics.families import benjamini_hochberg, holm
 from selma_core.statistics.hierarchy import hierarchical, two_way_mean
 from selma_core.statistics.intervals import Interval, Method, bootstrap_mean
 from selma_core.statistics.resampling import RESAMPLES
+from selma_core.statistics.sample import make_sample
 
 __all__ = [
     "MDE_FACTOR",
@@ -25,6 +26,7 @@ __all__ = [
     "hierarchical",
     "holm",
     "krippendorff_alpha",
+    "make_sample",
     "paired",
     "two_way_mean",
 ]
