@@ -287,6 +287,8 @@ class Summary:
         expected_images: how many images there should have been; 0 = as many as there are (the core fills it in).
         scale: what the prompts' values are multiplied by to give `mean`: 100 for range [0, 1], else 1.
         higher_is_better: as the metric's info says (the core fills it in).
+        group_mean: whether `mean` is the mean of the groups' means, so that resampling must stay within the groups. A
+            prompt then counts in the first of its groups.
     """
 
     metric: str
@@ -303,3 +305,4 @@ class Summary:
     coverage: float = 1.0
     scale: float = 100.0
     higher_is_better: bool = True
+    group_mean: bool = False

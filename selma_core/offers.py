@@ -80,3 +80,15 @@ def reward_of(offer: Offer, evaluators: Iterable[Offer]) -> Offer:
         raise UserError(f"evaluator '{offer.name}' has no differentiable reward; those that have: {', '.join(others)}")
     kind = attrs.evolve(offer.kind, name="reward", protocol=Reward, stage=False, artifact="", ports=())
     return attrs.evolve(offer, kind=kind, record=attrs.evolve(record, factory=record.reward))
+
+
+def reader_of(offer: Offer) -> Offer:
+    """An evaluator's offer -> the offer that its `AnswersReader` is loaded from, by the same rules as its factory.
+
+    Raises:
+        ValueError: it has none.
+    """
+    record = offer.record
+    if not isinstance(record, EvaluatorRecord) or record.reader is None:
+        raise ValueError(f"evaluator '{offer.name}' has no reader")
+    return attrs.evolve(offer, record=attrs.evolve(record, factory=record.reader))

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
+    from selma_core.artifacts.scores import ScoreTable
+
 
 class Context(Protocol):
     """What the core hands to a running stage."""
@@ -382,6 +384,43 @@ class Comparing(Protocol):
 
         Raises:
             UserError: it needs some.
+        """
+
+
+@attrs.frozen(kw_only=True)
+class AnswersJob:
+    """Attributes: path = a file of answers that somebody else's judge gave; benchmark = the entry with the questions;
+    source = whose images the answers must be about, None = the only one the file knows."""
+
+    path: Path
+    benchmark: Entry
+    source: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Answers:
+    """What a file of answers holds.
+
+    Attributes:
+        table: the observations, with a spec for every prompt that should have some.
+        counts: numbers that belong to the score, by their name in the JSON (`neither_yes_nor_no`).
+        notes: lines that the user should see.
+    """
+
+    table: ScoreTable
+    counts: Mapping[str, int] = attrs.field(factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class AnswersReader(Protocol):
+    """Released answers -> observations. Named in `EvaluatorRecord.reader`; pure reading: no model, no torch."""
+
+    def __call__(self, job: AnswersJob) -> Answers:
+        """Reads the file.
+
+        Raises:
+            ArtifactError: it is not in the format. UnknownNameError: it knows no such source; UserError: it knows
+                several and none was named.
         """
 
 
