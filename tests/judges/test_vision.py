@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -131,9 +132,15 @@ def first_logprobs(logits: torch.Tensor) -> dict[str, float]:
     return {word: math.log(value) for word, value in mass.items()}
 
 
-def by_transformers(folder: Path, kind: str, text: str, picture: Path, **settings: Any) -> tuple[str, dict[str, float]]:
+@lru_cache(maxsize=1)
+def whole(folder: Path, kind: str) -> tuple[Any, Any]:
+    """(model, processor) as transformers loads them."""
     model = getattr(transformers, kind).from_pretrained(folder).eval()
-    processor = transformers.AutoProcessor.from_pretrained(folder)
+    return model, transformers.AutoProcessor.from_pretrained(folder)
+
+
+def by_transformers(folder: Path, kind: str, text: str, picture: Path, **settings: Any) -> tuple[str, dict[str, float]]:
+    model, processor = whole(folder, kind)
     inputs = processor(images=Image.open(picture), text=text, return_tensors="pt")
     out = model.generate(
         **inputs, max_new_tokens=6, do_sample=False, return_dict_in_generate=True, output_logits=True, **settings

@@ -57,17 +57,21 @@ class OpenAIChat:
 
     def _one(self, client: httpx.Client, request: ChatRequest) -> ChatReply:
         options = self._options
+        try:
+            fields = body(request, options)
+        except ValueError as error:
+            return ChatReply(error=f"{self.identity}: {error}")
         attempt = retrying(options.attempts, options.backoff, options.max_wait)
         try:
-            reply: ChatReply = attempt(self._post, client, request)
+            reply: ChatReply = attempt(self._post, client, request, fields)
         except TransientError as error:
             return ChatReply(error=self._scrub(f"{self.identity}: {error} ({options.attempts} tries)"))
         return reply
 
-    def _post(self, client: httpx.Client, request: ChatRequest) -> ChatReply:
+    def _post(self, client: httpx.Client, request: ChatRequest, fields: dict[str, Any]) -> ChatReply:
         url = self._options.base_url.rstrip("/") + PATHS[self._options.mode]
         try:
-            response = client.post(url, json=body(request, self._options))
+            response = client.post(url, json=fields)
         except httpx.TimeoutException:
             raise TransientError(f"no answer within {self._options.timeout:g} s") from None
         except httpx.TransportError as error:

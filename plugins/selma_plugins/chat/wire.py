@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from selma_core.data import ChatReply, ChatRequest, ImagePart, Message, Part
-from selma_core.errors import UserError
 from selma_plugins.chat.choices import from_openai
 from selma_plugins.chat.continuation import as_text
 from selma_plugins.chat.options import OpenAIOptions
@@ -17,10 +17,17 @@ PATHS = {"chat": "/chat/completions", "completion": "/completions"}
 TOP_TOKENS = 20  # the most that OpenAI and vLLM return
 TOP_TOKENS_COMPLETION = 5
 _PNG = b"\x89PNG"
+_JPEG = b"\xff\xd8\xff"
 
 
 def body(request: ChatRequest, options: OpenAIOptions) -> dict[str, Any]:
-    """The JSON of one request; fields that `extra` sets to None are left out."""
+    """The JSON of one request; fields that `extra` sets to None are left out.
+
+    The temperature is always sent: servers put the model's own in its place (vLLM reads it from the checkpoint).
+
+    Raises:
+        ValueError: an image that cannot be read.
+    """
     fields: dict[str, Any] = {
         "model": options.model,
         "max_tokens": request.max_tokens,
@@ -40,6 +47,8 @@ def body(request: ChatRequest, options: OpenAIOptions) -> dict[str, Any]:
         fields |= {"logprobs": True, "top_logprobs": TOP_TOKENS}
     elif request.choices:
         fields["logprobs"] = TOP_TOKENS_COMPLETION
+    if request.choices and options.constrain:
+        fields["structured_outputs"] = {"choice": list(request.choices)}
     fields |= options.extra
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -85,14 +94,25 @@ def _part(part: Part) -> dict[str, Any]:
 
 
 def data_url(path: Path) -> str:
-    """An image file as a base64 data URL.
+    """An image file as a base64 data URL: PNG and JPEG as they are, other formats as PNG.
 
     Raises:
-        UserError: the file cannot be read.
+        ValueError: the file cannot be read, or is no image.
     """
     try:
         content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read the image {path}: {error.strerror}") from error
-    kind = "png" if content.startswith(_PNG) else "jpeg"
+        kind = "jpeg" if content.startswith(_JPEG) else "png"
+        if not content.startswith((_PNG, _JPEG)):
+            content = _as_png(content)
+    except OSError as error:  # also Pillow's, for what is no image
+        raise ValueError(f"cannot read the image {path}: {error.strerror or 'not an image'}") from error
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _as_png(content: bytes) -> bytes:
+    from PIL import Image
+
+    out = io.BytesIO()
+    with Image.open(io.BytesIO(content)) as image:
+        image.convert("RGB").save(out, "PNG")
+    return out.getvalue()
