@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from base64 import b64decode
 from io import BytesIO
@@ -81,6 +82,19 @@ def test_order_is_kept_and_concurrency_bounded(server: Any, key: str, how: Any) 
     replies = chat(server, concurrency=4).reply(ask(*texts))
     assert [reply.text for reply in replies] == [f"echo {text}" for text in texts]
     assert 2 <= server.busiest <= 4
+
+
+def test_as_many_questions_as_allowed_are_under_way(server: Any, key: str, how: Any) -> None:
+    together = threading.Barrier(64)
+
+    def waits(handler: Any, body: dict[str, Any]) -> None:
+        together.wait(60)  # nobody is answered before 64 ask at once
+        how.echo(handler, body)
+
+    behave(server, waits)
+    replies = chat(server, concurrency=64).reply(ask(*map(str, range(128))))
+    assert [reply.text for reply in replies] == [f"echo {i}" for i in range(128)]
+    assert server.busiest == 64
 
 
 def test_defect_08_fails_twice_then_succeeds(server: Any, key: str, how: Any) -> None:
