@@ -27,6 +27,7 @@ from selma_core.data import (
     Summary,
 )
 from selma_core.options import Slot
+from selma_core.pool import ModelKey
 
 if TYPE_CHECKING:
     import torch
@@ -56,6 +57,12 @@ class Context(Protocol):
 
         Raises:
             ModelError: when the files are not here; the message says which command fetches them.
+        """
+
+    def model(self, key: ModelKey, load: Callable[[], Any]) -> Any:
+        """What `load` gives, or the object that this process already holds under `key`; see `selma_core.pool`.
+
+        It is shared: change nothing of it. It stays loaded until the stage ends at least, so keep no reference longer.
         """
 
     def progress(self, done: int, total: int, note: str = "") -> None:

@@ -15,6 +15,7 @@ from selma_core.events import Event, StageFinished, StageProgress, StageStarted,
 from selma_core.graph.dispatch import Dispatcher
 from selma_core.graph.node import Node
 from selma_core.graph.plan import Planned
+from selma_core.pool import process_pool
 from selma_core.protocols import Receipt
 from selma_core.result import NodeResult
 from selma_core.stages.jobs import Job
@@ -55,6 +56,7 @@ def walk(plan: Sequence[Planned], session: Session, run_id: str, emit: Emit) -> 
         return dispatcher.run(plan)
     finally:
         executor.close()
+        process_pool().trim()  # an executor may have run stages in this process, and nobody will ask for their models
 
 
 def make_job(node: Node, session: Session) -> Job:

@@ -13,6 +13,7 @@ from selma_core.config import bind_options
 from selma_core.data import Entry
 from selma_core.graph.fingerprint import canonical
 from selma_core.options import Slot
+from selma_core.pool import Lease, Load, ModelKey, process_pool
 from selma_core.protocols import Attachable
 from selma_core.stages.threads import TorchThreads
 
@@ -44,6 +45,7 @@ class StageContext:
     threads: TorchThreads = attrs.field(factory=TorchThreads)
     warnings: list[str] = attrs.field(factory=list, init=False)
     _built: dict[str, Any] = attrs.field(factory=dict, init=False)
+    _leases: dict[ModelKey, Lease] = attrs.field(factory=dict, init=False)
     _last: float = attrs.field(default=-1e9, init=False)
 
     @property
@@ -74,6 +76,20 @@ class StageContext:
     def entry(self, section: str, name: str) -> Entry:
         """The registry entry that an `entry` option names, with its files on this machine."""
         return self.registry.entry(section, name, need_files=True)
+
+    def model(self, key: ModelKey, load: Load) -> Any:
+        """The shared model of `key`, held until `close`."""
+        if key not in self._leases:
+            self._leases[key] = process_pool().acquire(key, load)
+        self.threads.apply()  # loading may have imported torch
+        return self._leases[key].model
+
+    def close(self) -> None:
+        """Ends the stage: its models are given back, its components forgotten."""
+        for lease in self._leases.values():
+            lease.release()
+        self._leases.clear()
+        self._built.clear()
 
     def progress(self, done: int, total: int, note: str = "") -> None:
         """Reports progress, at most ten times a second; the last step is always reported."""

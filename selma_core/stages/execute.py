@@ -15,6 +15,7 @@ from selma_core.errors import SelmaError, StageError
 from selma_core.files import disk_error
 from selma_core.graph.build import make_payload
 from selma_core.graph.fingerprint import fingerprint
+from selma_core.pool import process_pool
 from selma_core.protocols import Receipt
 from selma_core.stages.context import StageContext
 from selma_core.stages.jobs import Job
@@ -26,6 +27,9 @@ from selma_core.store.manifest import hash_files
 if TYPE_CHECKING:
     from selma_core.catalog import Catalog, Offer
     from selma_core.registry import Registry
+
+# These load big models of their own, outside the pool: an idle judge must not stand in their way.
+_HEAVY = frozenset({"image_generator", "adapter_trainer", "merge_strategy"})
 
 Report = Callable[[Mapping[str, Any]], None]
 
@@ -55,6 +59,7 @@ def execute(job: Job, catalog: Catalog, registry: Registry, report: Report) -> R
                 _run(job, store, catalog, registry, report)
         return Receipt(fingerprint=job.fingerprint, outcome=outcome, seconds=time.monotonic() - start)
     except Exception as error:
+        process_pool().trim()  # it may have been memory that was lacking
         return Receipt(
             fingerprint=job.fingerprint,
             outcome="failed",
@@ -90,12 +95,15 @@ def _run(job: Job, store: Store, catalog: Catalog, registry: Registry, report: R
         threads=threads,
     )
     try:
+        if job.kind in _HEAVY:
+            process_pool().trim()
         threads.apply()
         implementation = catalog.build(offer, options)
         threads.apply()  # building may have imported torch
         task = Task(implementation=implementation, context=context, inputs=inputs, out=out, scratch=scratch)
         _runner(job.kind)(task)
     finally:
+        context.close()
         threads.restore()
     manifest = Manifest(
         fingerprint=job.fingerprint,

@@ -11,6 +11,7 @@ import attrs
 from selma_core.data import Entry
 from selma_core.errors import ModelError
 from selma_core.options import Slot
+from selma_core.pool import Load, ModelKey
 
 
 class Interrupted(BaseException):
@@ -25,6 +26,7 @@ class FakeContext:
         components: (kind, plugin name) -> what `component` gives. entries: (section, name) -> what `entry` gives.
         interrupt_after: raise `Interrupted` at this call of `progress`; None = never.
         calls: the (done, total) of every call of `progress`. warnings: the lines of `warn`.
+        models: what `model` loaded, kept as long as the context.
     """
 
     workdir: Path
@@ -35,6 +37,7 @@ class FakeContext:
     interrupt_after: int | None = None
     calls: list[tuple[int, int]] = attrs.field(factory=list, init=False)
     warnings: list[str] = attrs.field(factory=list, init=False)
+    models: dict[ModelKey, Any] = attrs.field(factory=dict, init=False)
 
     def component(self, kind: str, slot: Slot) -> Any:
         """The object given for this kind and name."""
@@ -49,6 +52,12 @@ class FakeContext:
         if (section, name) not in self.entries:
             raise ModelError(f"the test context has no {section} '{name}'")
         return self.entries[section, name]
+
+    def model(self, key: ModelKey, load: Load) -> Any:
+        """What `load` gives; loaded once per key."""
+        if key not in self.models:
+            self.models[key] = load()
+        return self.models[key]
 
     def progress(self, done: int, total: int, note: str = "") -> None:
         """Records the call, and interrupts when it is time."""

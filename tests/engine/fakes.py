@@ -17,6 +17,7 @@ import attrs
 from selma_core import hookimpl
 from selma_core.data import Atom, ItemAtoms, MetricInfo, Prompt, PromptBatch, PromptScore, Rejected, Summary
 from selma_core.options import Slot, component, entry, option, positive
+from selma_core.pool import ModelKey
 from selma_core.records import (
     AdapterTrainerRecord,
     ChatModelRecord,
@@ -197,6 +198,7 @@ class Evaluate:
         judge = context.component("chat_model", self.options.judge)
         assert judge is context.component("chat_model", self.options.judge)
         assert judge.context is context
+        judge.reply([])
         for item in items:
             work("scores", item.item_id)
             red, green, _ = Image.open(item.path).getpixel((0, 0))
@@ -226,6 +228,7 @@ class Evaluate:
 @attrs.frozen(kw_only=True)
 class JudgeOptions:
     strict: bool = option(True, help="strictness")
+    weights: str = option("", help="name of a model that it loads and shares")
     api_key_env: str = option("KEY", help="variable", changes_results=False)
     remote: bool = option(False, help="a server that wants a key", changes_results=False)
 
@@ -238,13 +241,27 @@ class Judge:
     identity = "fake_judge"
 
     def __init__(self, options):
+        self.options = options
         self.context = None
 
     def attach(self, context):
         self.context = context
 
     def reply(self, requests):
+        if self.options.weights:
+            self.model = self.context.model(ModelKey(loader="fake", pin=self.options.weights), self.load)
         return []
+
+    def load(self):
+        work("load", self.options.weights)
+        return Model(self.options.weights)
+
+
+class Model:
+    """What a judge loads."""
+
+    def __init__(self, name):
+        self.name = name
 
 
 class Track:

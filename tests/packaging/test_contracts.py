@@ -22,6 +22,7 @@ PUBLIC = {
     "kinds",
     "merging",
     "options",
+    "pool",
     "protocols",
     "records",
     "seeds",

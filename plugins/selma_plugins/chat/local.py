@@ -7,15 +7,21 @@ from pathlib import Path
 import attrs
 
 from selma_core.errors import ModelError
+from selma_core.pool import ModelKey
 from selma_core.protocols import Context
 
 
 @attrs.frozen(kw_only=True)
 class Weights:
-    """What to load. Attributes: folder = where it is; gguf = name of the GGUF file within, or ""."""
+    """What to load. Attributes: folder = where it is; gguf = name of the GGUF file within, or ""; pin = what it is."""
 
     folder: Path
     gguf: str = ""
+    pin: str = ""
+
+    def key(self, loader: str, dtype: str, device: str) -> ModelKey:
+        """What the model is shared under."""
+        return ModelKey(loader=loader, pin=f"{self.pin}/{self.gguf}", dtype=dtype, device=device)
 
 
 def find_weights(model: str, gguf: str, context: Context | None) -> Weights:
@@ -24,10 +30,12 @@ def find_weights(model: str, gguf: str, context: Context | None) -> Weights:
     Raises:
         ModelError: there is no such model, or its files are not on this machine.
     """
-    path = Path(model) if context is None else context.entry("models", model).path
-    if path is None:
+    if context is None:
+        return attrs.evolve(_on_disk(Path(model), gguf), pin=str(Path(model).resolve()))
+    entry = context.entry("models", model)
+    if entry.path is None:
         raise ModelError(f"the files of the model '{model}' are not on this machine")
-    return _on_disk(path, gguf)
+    return attrs.evolve(_on_disk(entry.path, gguf), pin=entry.pin)
 
 
 def _on_disk(path: Path, gguf: str) -> Weights:

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from selma_core.data import ChatReply, ChatRequest
 from selma_core.errors import MissingExtraError, ModelError
+from selma_core.pool import borrow
 from selma_core.protocols import Context
 from selma_core.seeds import derive_seed
 from selma_plugins.chat.choices import from_top_tokens
@@ -25,7 +26,7 @@ TOP_TOKENS = 100  # first tokens looked through for the choices
 class TransformersChat:
     """Batches requests, padded on the left. Every request draws from its own random stream, seeded by `request.seed`.
 
-    The weights are loaded at the first reply, never remote code, never pickled files.
+    The weights are loaded at the first reply, never remote code, never pickled files; all who name them share them.
     """
 
     def __init__(self, options: TransformersOptions) -> None:
@@ -50,7 +51,9 @@ class TransformersChat:
             ModelError: the model cannot be had or read.
         """
         if self._model is None:
-            self._load()
+            weights = find_weights(self._options.model, self._options.gguf_file, self._context)
+            key = weights.key("transformers:AutoModelForCausalLM", self._options.dtype, self._device)
+            self._model, self._tokenizer = borrow(self._context, key, lambda: self._load(weights), self)
         size = self._options.batch_size
         replies: list[ChatReply] = []
         for start in range(0, len(requests), size):
@@ -61,22 +64,22 @@ class TransformersChat:
     def _device(self) -> str:
         return self._context.device if self._context else "cpu"
 
-    def _load(self) -> None:
-        weights = find_weights(self._options.model, self._options.gguf_file, self._context)
+    def _load(self, weights: Weights) -> tuple[Any, Any]:
+        """(model, tokenizer), on the device."""
         if weights.gguf and importlib.util.find_spec("gguf") is None:
             raise MissingExtraError("reading a GGUF file needs gguf; type: pip install 'selma[gguf]'")
         where: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
         if weights.gguf:
             where["gguf_file"] = weights.gguf
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(weights.folder, **where)
+            tokenizer = AutoTokenizer.from_pretrained(weights.folder, **where)
             model = AutoModelForCausalLM.from_pretrained(
                 weights.folder, dtype=self._dtype(weights), use_safetensors=True, **where
             )
         except (OSError, ValueError, KeyError) as error:
             line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ModelError(f"cannot read the language model {self._options.model}: {line}") from error
-        self._model = model.to(self._device).eval()
+        return model.to(self._device).eval(), tokenizer
 
     def _dtype(self, weights: Weights) -> Any:
         if self._options.dtype != "auto":
