@@ -211,6 +211,19 @@ def test_broken_question_files_are_named(rows: list[dict[str, object]], message:
         tifa(benchmark="mine").prepare([Prompt(id="a", text="a cat")], context)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "give either benchmark"),
+        ({"benchmark": "b", "writer": Slot("w")}, "give either benchmark"),
+        ({"benchmark": "b", "checker": Slot("c")}, "checker filters written questions: it needs a writer"),
+    ],
+)
+def test_questions_have_one_origin(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TifaOptions(judge=Slot("j"), **options)  # type: ignore[arg-type]
+
+
 def test_conformance(tmp_path: Path) -> None:
     """What every evaluator promises, here with a judge of which some calls fail."""
     lost = dict(list(answers(None, *PROMPTS).items())[::4])

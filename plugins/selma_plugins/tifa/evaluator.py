@@ -13,11 +13,13 @@ from selma_core.errors import UnknownNameError, did_you_mean
 from selma_core.protocols import ChatModel, Context
 from selma_plugins.benchmarks.read import read_items
 from selma_plugins.evaluation.asking import Asked, ask
+from selma_plugins.evaluation.writing.resuming import warn_of, without_questions, write_all
 from selma_plugins.tifa.choosing import Nearest, likeliest_choice, literal_choice
 from selma_plugins.tifa.options import TifaOptions
 from selma_plugins.tifa.protocol import request_of, rules_of
 from selma_plugins.tifa.scores import image_score, summarise_rows
 from selma_plugins.tifa.specs import missing, specs_of
+from selma_plugins.tifa.writing import write_tifa
 from selma_plugins.vqa.probabilities import Probabilities
 
 
@@ -38,7 +40,10 @@ class Tifa:
 
         Raises:
             UnknownNameError: a prompt that the file does not have. UserError: one that reads differently there.
+            StageError: no questions could be written for any prompt.
         """
+        if self._options.writer.use:
+            return self._written(prompts, context)
         name = self._options.benchmark
         captions = read_items(context.entry("benchmarks", name))
         return specs_of(prompts, captions, name, everything=self._options.expect == "all")
@@ -53,12 +58,15 @@ class Tifa:
         judge: ChatModel = context.component("chat_model", self._options.judge)
         self._judge = judge.identity
         _warn_of_missing(specs, context)
+        warn_of(specs, context)
         reader = _Reader(self._options, judge.identity, context)
 
         def questions(item: ImageItem) -> list[Asked]:
             return [self._asked(item, question) for question in specs[item.prompt.id]["questions"]]
 
-        yield from ask(judge, items, questions, reader.atom, self._options.batch)
+        for item, row in zip(items, ask(judge, items, questions, reader.atom, self._options.batch), strict=True):
+            spec = specs[item.prompt.id]
+            yield without_questions(item, spec) if "unwritten" in spec else row
         reader.report()
 
     def score(self, atoms: Sequence[Atom], spec: Any, rule: str) -> float | None:
@@ -68,6 +76,14 @@ class Tifa:
     def aggregate(self, rows: Sequence[ItemAtoms], specs: Mapping[str, Any], rule: str) -> Summary:
         """The metric over all captions; see `scores.summarise_rows`. The judge goes by its plugin's name."""
         return summarise_rows(rows, specs, self._known(rule), info=self.info, judge=self._options.judge.use)
+
+    def _written(self, prompts: Sequence[Prompt], context: Context) -> dict[str, Any]:
+        options = self._options
+        writer: ChatModel = context.component("chat_model", options.writer)
+        checker: ChatModel = context.component("chat_model", options.checker) if options.checker.use else writer
+        return write_all(
+            prompts, context, lambda part: write_tifa(part, writer, checker, options.attempts, context.seed)
+        )
 
     def _known(self, rule: str) -> str:
         if rule not in self.info.rules:

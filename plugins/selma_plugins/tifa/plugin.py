@@ -14,7 +14,7 @@ def selma_evaluators() -> Iterator[EvaluatorRecord]:
     """Yields `tifa`."""
     yield EvaluatorRecord(
         name="tifa",
-        summary="TIFA: questions with choices about each image; free answers count as the nearest choice",
+        summary="TIFA: questions with choices about each image, from a file or written by a chat model",
         factory="selma_plugins.tifa.evaluator:Tifa",
         options=TifaOptions,
         reference="Hu et al. 2023, TIFA, arXiv 2303.11897",

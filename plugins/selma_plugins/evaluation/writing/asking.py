@@ -35,9 +35,10 @@ _NOT_ASKED = Failed("not asked")
 
 @attrs.frozen
 class Wanted(Generic[T]):
-    """One thing to be had. Attributes: text = the request; seed = what it is about; read = its reply's content.
+    """One thing to be had.
 
-    `read` raises `UnreadableError` for a reply that is of no use.
+    Attributes: text = the request; seed = what it is about; read = its reply's content, raising `UnreadableError` for
+    a reply that is of no use; whole = whether a reply that was cut is of no use either.
     """
 
     text: str
@@ -45,6 +46,7 @@ class Wanted(Generic[T]):
     read: Callable[[str], T]
     max_tokens: int = MAX_TOKENS
     stop: tuple[str, ...] = ()
+    whole: bool = True
 
 
 def ask_all(chat: ChatModel, wanted: Sequence[Wanted[T]], attempts: int) -> list[T | Failed]:
@@ -70,7 +72,7 @@ def _request(wanted: Wanted[T], attempt: int) -> ChatRequest:
 def _read(wanted: Wanted[T], reply: ChatReply) -> T | Failed:
     if reply.error is not None:
         return Failed(reply.error)
-    if reply.truncated:
+    if reply.truncated and wanted.whole:
         return Failed(f"the reply was cut at {wanted.max_tokens} tokens")
     try:
         return wanted.read(reply.text)

@@ -15,6 +15,7 @@ from selma_plugins.evaluation.writing.asking import Failed, UnreadableError, Wan
 from selma_plugins.evaluation.writing.dsg_cases import CASES, DEPENDENCIES, QUESTIONS, TUPLES, Step
 from selma_plugins.evaluation.writing.few_shot import STOP, request_text
 from selma_plugins.evaluation.writing.lines import Lines, category_of, read_lines, read_parents
+from selma_plugins.vqa.groups import groups_of
 
 
 def write_dsg(prompts: Sequence[Prompt], chat: ChatModel, attempts: int, seed: int) -> list[dict[str, Any]]:
@@ -58,9 +59,7 @@ def _complete(found: Lines, step: Step, ids: Mapping[str, str] | None) -> Lines:
 def _spec(
     prompt: Prompt, writer: str, tuples: Lines | Failed, questions: Lines | Failed, parents: Lines | Failed
 ) -> dict[str, Any]:
-    group = prompt.meta.get("group")
-    spec: dict[str, Any] = {"text": prompt.text, "groups": [group] if isinstance(group, str) and group else []}
-    spec |= {"questions": [], "written_by": writer}
+    spec: dict[str, Any] = {"text": prompt.text, "groups": groups_of(prompt), "questions": [], "written_by": writer}
     if isinstance(tuples, Failed) or isinstance(questions, Failed) or isinstance(parents, Failed):
         failed = next(one for one in (tuples, questions, parents) if isinstance(one, Failed))
         return spec | {"unwritten": failed.reason}
