@@ -18,10 +18,15 @@ from selma_plugins.evaluation.dependencies import complaints
 from selma_plugins.evaluation.dsg_scores import questions_of, summarise_rows
 from selma_plugins.evaluation.options import DSG_RULES, DsgOptions
 from selma_plugins.evaluation.rules import rule_of
+from selma_plugins.evaluation.writing.dsg import write_dsg
+from selma_plugins.evaluation.writing.resuming import warn_of, without_questions, write_all
 
 
 class Dsg:
-    """Davidsonian Scene Graph. A spec is `{text, groups, questions: [{id, question, dependency, category_*}]}`."""
+    """Davidsonian Scene Graph. A spec is `{text, groups, questions: [{id, question, dependency, category_*}]}`.
+
+    Where a chat model wrote the questions: see `selma_plugins.evaluation.writing.dsg`.
+    """
 
     def __init__(self, options: DsgOptions) -> None:
         self._options = options
@@ -38,7 +43,10 @@ class Dsg:
 
         Raises:
             UnknownNameError: a prompt that the benchmark does not have. UserError: one that reads differently there.
+            StageError: no questions could be written for any prompt.
         """
+        if self._options.writer.use:
+            return self._written(prompts, context)
         benchmark = read_benchmark(context.entry("benchmarks", self._options.benchmark))
         specs = {prompt.id: spec_of(self._known(prompt, benchmark)) for prompt in prompts}
         bad = [f"prompt '{key}': {line}" for key, spec in specs.items() for line in complaints(_fields(spec))]
@@ -50,6 +58,7 @@ class Dsg:
         """One row per image, all its questions together, so that a judge can reuse what it saw of the image."""
         judge: ChatModel = context.component("chat_model", self._options.judge)
         self._judge = judge.identity
+        warn_of(specs, context)
         counts: Counter[str] = Counter()
         for start in range(0, len(items), self._options.batch):
             part = items[start : start + self._options.batch]
@@ -57,7 +66,7 @@ class Dsg:
             replies = iter(_replies(judge, list(chain.from_iterable(requests))))
             for item, asked in zip(part, requests, strict=True):
                 row = _row(item, specs[item.prompt.id], [next(replies) for _ in asked])
-                counts.update(_outcome(atom) for atom in row.atoms)
+                counts.update(_outcome(atom) for atom in row.atoms if atom.status != "skipped")
                 yield row
         self._report(counts, context)
 
@@ -68,6 +77,10 @@ class Dsg:
     def aggregate(self, rows: Sequence[ItemAtoms], specs: Mapping[str, Any], rule: str) -> Summary:
         """The metric over all images; see `dsg_scores.summarise_rows`. The judge goes by its plugin's name."""
         return summarise_rows(rows, specs, rule, metric=self.info.name, judge=self._options.judge.use)
+
+    def _written(self, prompts: Sequence[Prompt], context: Context) -> dict[str, Any]:
+        writer: ChatModel = context.component("chat_model", self._options.writer)
+        return write_all(prompts, context, lambda part: write_dsg(part, writer, self._options.attempts, context.seed))
 
     def _known(self, prompt: Prompt, benchmark: Mapping[str, BenchmarkPrompt]) -> BenchmarkPrompt:
         name = self._options.benchmark
@@ -117,6 +130,8 @@ def _fields(spec: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _row(item: ImageItem, spec: Mapping[str, Any], replies: Sequence[ChatReply]) -> ItemAtoms:
+    if "unwritten" in spec:
+        return without_questions(item, spec)
     atoms = tuple(_atom(q, reply) for q, reply in zip(spec["questions"], replies, strict=True))
     return ItemAtoms(item_id=item.item_id, prompt_id=item.prompt.id, k=item.k, atoms=atoms)
 

@@ -107,7 +107,10 @@ def _categories(scores: Iterable[tuple[Mapping[str, str], float]]) -> dict[str, 
 
 
 def _coverage(observed: int, rows: Sequence[ItemAtoms], specs: Mapping[str, Spec]) -> float:
-    """Observed over expected answers; each prompt should have as many images as the fullest one has."""
+    """Observed over expected answers; each prompt should have as many images as the fullest one has.
+
+    A prompt for which no questions could be written says how many it should have had.
+    """
     images = max(len({row.k for row in rows}), 1)
-    expected = images * sum(len(spec["questions"]) for spec in specs.values())
+    expected = images * sum(spec.get("expected", len(spec["questions"])) for spec in specs.values())
     return observed / expected if expected else 0.0

@@ -23,10 +23,12 @@ def _asks(instance: Any, field: attrs.Attribute[Any], value: str) -> None:
 
 @attrs.frozen(kw_only=True)
 class DsgOptions:
-    """Options of the `dsg` evaluator.
+    """Options of the `dsg` evaluator. Exactly one of `benchmark` and `writer` is given.
 
     Attributes:
         benchmark: CSV in DSG's format; the images' prompts must be its prompts.
+        writer: the chat model that writes the questions instead, for prompts that no file knows.
+        attempts: tries per request to the writer; then the prompt has no questions and lowers the coverage.
         judge: the chat model that answers.
         rule: how answers become scores. Applied to stored answers, so another rule asks nothing again.
         question_template: text sent after the image; `{question}` is replaced.
@@ -34,12 +36,18 @@ class DsgOptions:
         batch: images whose questions go to the judge in one call.
     """
 
-    benchmark: str = entry("benchmarks", help="registry name of the questions")
+    benchmark: str = entry("benchmarks", "", help="registry name of the questions")
+    writer: Slot = component("chat_model", Slot(), help="chat model that writes the questions")
+    attempts: int = option(3, help="tries per request to the writer", check=positive)
     judge: Slot = component("chat_model", help="chat model that answers the questions")
     rule: DsgRule = option("official", help="how answers become scores", changes_results=False)
     question_template: str = option(QUESTION_TEMPLATE, help="text sent after the image", check=_asks)
     max_tokens: int = option(8, help="length limit of an answer", check=positive)
     batch: int = option(8, help="images per call to the judge", changes_results=False, check=positive)
+
+    def __attrs_post_init__(self) -> None:
+        if bool(self.benchmark) == bool(self.writer.use):
+            raise ValueError("give either benchmark (a question file) or writer (a chat model that writes questions)")
 
 
 @attrs.frozen(kw_only=True)

@@ -1,0 +1,1 @@
+"""Questions about prompts that no file knows, written by a chat model."""
