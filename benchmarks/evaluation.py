@@ -82,7 +82,9 @@ def bootstrap() -> bool:
         theirs, (low, high) = timed(lambda: peer(a, b))
         if abs(low - found.low) > AGREE or abs(high - found.high) > AGREE:
             raise SystemExit(f"scipy gives [{low:.4f}, {high:.4f}], we [{found.low:.4f}, {found.high:.4f}]")
-        print(f"  {'scipy.stats.bootstrap (interval)':32} {theirs:7.3f} s   {theirs / alone:.1f} x bootstrap_mean")
+        print(
+            f"  {'scipy.stats.bootstrap (interval)':32} {theirs:7.3f} s   {theirs / alone:.1f} times bootstrap_mean's"
+        )
     return seconds < LIMIT
 
 

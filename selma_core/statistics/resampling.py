@@ -14,7 +14,7 @@ from selma_core.statistics.sample import Floats, Sample
 RESAMPLES = 10_000
 TINY = 1e-12
 
-_CHUNK_CELLS = 2_000_000
+_CHUNK_CELLS = 128_000  # a megabyte: what the processor keeps near it
 _EXACT_UP_TO = 13
 _WORD = 64
 
@@ -54,18 +54,19 @@ def sign_flip_p(d: Floats, seed: int, resamples: int) -> float:
     return (extreme + 1) / (resamples + 1)
 
 
-def _means(x: Floats, w: Floats, chosen: NDArray[np.uint32]) -> Floats:
+def _means(x: Floats, w: Floats, chosen: NDArray[np.int64]) -> Floats:
+    # `clip` spares the check of indices, which are in range
     if np.all(w == w[0]):
-        means: Floats = x.take(chosen).mean(axis=1)
+        means: Floats = x.take(chosen, mode="clip").mean(axis=1)
         return means
-    ratios: Floats = (w * x).take(chosen).sum(axis=1) / w.take(chosen).sum(axis=1)
+    weighted = (w * x).take(chosen, mode="clip").sum(axis=1)
+    ratios: Floats = weighted / w.take(chosen, mode="clip").sum(axis=1)
     return ratios
 
 
-def _draws(rng: np.random.Generator, size: int, resamples: int) -> Iterator[NDArray[np.uint32]]:
-    # 32 bits are drawn twice as fast as 64, and the generator keeps the half it has left for the next chunk.
+def _draws(rng: np.random.Generator, size: int, resamples: int) -> Iterator[NDArray[np.int64]]:
     for rows in _chunks(resamples, size):
-        yield rng.integers(0, size, size=(rows, size), dtype=np.uint32)
+        yield rng.integers(0, size, size=(rows, size), dtype=np.int64)
 
 
 def _bits(rng: np.random.Generator, size: int, resamples: int) -> Iterator[Floats]:
