@@ -68,7 +68,7 @@ def compare_command(
 
 
 def _print(found: Mapping[str, Any]) -> None:
-    columns = ("variant", "metric", "rule", "judge", "score", "95 % interval", "prompts", "coverage")
+    columns: tuple[str, ...] = ("variant", "metric", "rule", "judge", "score", "95 % interval", "prompts", "coverage")
     print_table(columns, map(_score_row, found["scores"]))
     print()
     columns = (
