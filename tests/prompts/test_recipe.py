@@ -71,7 +71,7 @@ def test_the_key_of_a_server_is_in_no_fingerprint(
     bound, pinned = bind(catalog, registry, "llm_skills", {"skill": "count", "chat": chat})
     assert "secret" not in f"{bound} {pinned}"
     assert "OPENAI_API_KEY" not in str(pinned)
-    assert set(pinned["chat"]["options"]) == {"model", "base_url", "mode", "top_p", "extra"}
+    assert set(pinned["chat"]["options"]) == {"model", "base_url", "mode", "top_p", "constrain", "extra"}
 
 
 def test_a_file_is_pinned_by_its_content(catalog: Catalog, registry: Registry, tmp_path: Any) -> None:
