@@ -119,8 +119,8 @@ def _of_run(folder: Path, wanted: str, store: Store, catalog: Catalog) -> tuple[
             continue
         variant = variant_in(stage["id"])
         opened = _open(f"{folder.name}:{variant}", place, catalog)
-        mine = attrs.evolve(opened, variant=variant, run=folder.name, is_baseline=variant == _baseline(record))
-        found.append(attrs.evolve(mine, seed=_seed(record), rule=_rule(record)))
+        more = attrs.evolve(opened, variant=variant, run=folder.name, seed=_seed(record), rule=_rule(record))
+        found.append(attrs.evolve(more, is_baseline=variant == _baseline(record)))
     return tuple(found)
 
 

@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("selma_core.cli.models:app", "List, show and fetch models."),
     "benchmarks": ("selma_core.cli.benchmarks:app", "List, show and fetch benchmarks."),
     "plugins": ("selma_core.cli.plugins:app", "List plugins and show their options."),
+    "study": ("selma_core.cli.study:app", "Ask people: blinded pairs of images, win rates, agreement."),
     "store": ("selma_core.cli.store:app", "List, clean and verify the store of artifacts."),
 }
 

@@ -67,30 +67,21 @@ def compare_command(
     print_json(found) if json else _print(found)
 
 
+_SCORES = ("variant", "metric", "rule", "judge", "score", "95 % interval", "prompts", "coverage")
+_PAIR = ("variant", "against", "metric", "difference", "95 % interval", "p")
+_ROWS = (*_PAIR, "p (Holm)", "MDE", "W/T/L", "prompts", "runs")
+_GROUPS = ("group", *_PAIR, "q", "prompts")
+
+
 def _print(found: Mapping[str, Any]) -> None:
-    columns: tuple[str, ...] = ("variant", "metric", "rule", "judge", "score", "95 % interval", "prompts", "coverage")
-    print_table(columns, map(_score_row, found["scores"]))
+    print_table(_SCORES, map(_score_row, found["scores"]))
     print()
-    columns = (
-        "variant",
-        "against",
-        "metric",
-        "difference",
-        "95 % interval",
-        "p",
-        "p (Holm)",
-        "MDE",
-        "W/T/L",
-        "prompts",
-        "runs",
-    )
-    print_table(columns, map(_row, found["comparisons"]))
+    print_table(_ROWS, map(_row, found["comparisons"]))
     for line in _notes(found):
         print(line)
     if found.get("groups"):
         print()
-        columns = ("group", "variant", "against", "metric", "difference", "95 % interval", "p", "q", "prompts")
-        print_table(columns, map(_group_row, found["groups"]))
+        print_table(_GROUPS, map(_group_row, found["groups"]))
 
 
 def _score_row(row: Mapping[str, Any]) -> tuple[str, ...]:

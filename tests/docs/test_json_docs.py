@@ -89,6 +89,23 @@ def test_plan(call: Call, example: Call, tmp_path: Path) -> None:
     assert {tuple(row) for row in printed["stages"]} == {tuple(shown["stages"][0])}
 
 
+def test_study(call: Call, example: Call, recipe: Path) -> None:
+    folder = recipe.parent
+    ran = call("run", str(recipe), "--json", "--store", str(folder / "store"))
+    images = [stage["artifact"] for stage in ran["stages"] if stage["kind"] == "image_generator"]
+    exported = call("study", "export", *images, "--out", str(folder / "study"), "--checks", "1", "--json")
+    assert list(exported) == list(example("selma study export"))
+    answers = {"pair-0001": {"alignment": "tie", "quality": "tie"}}
+    results = {"schema": 1, "study": exported["study"], "rater": "ana", "answers": answers}
+    (folder / "ana.json").write_text(json.dumps(results))
+    printed = call("study", "import", str(folder / "study"), str(folder / "ana.json"), "--json")
+    shown = example("selma study import")
+    assert list(printed) == list(shown)
+    assert list(printed["questions"]) == ["alignment", "quality"]
+    assert list(printed["questions"]["quality"]) == list(shown["questions"]["alignment"])
+    assert list(printed["raters"][0]) == list(shown["raters"][0])
+
+
 def test_models_show(call: Call, example: Call) -> None:
     assert list(call("models", "show", "sd14", "--json")) == list(example("selma models show"))
 

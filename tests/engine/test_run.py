@@ -12,7 +12,16 @@ import pytest
 
 import selma_core
 from selma_core.errors import StageError, UnknownNameError, UserError
-from selma_core.events import Event, RunFinished, RunStarted, Scored, StageFinished, StageProgress, StageStarted, StageWarning
+from selma_core.events import (
+    Event,
+    RunFinished,
+    RunStarted,
+    Scored,
+    StageFinished,
+    StageProgress,
+    StageStarted,
+    StageWarning,
+)
 from selma_core.graph.plan import make_plan, members
 from selma_core.result import Run
 from selma_core.session import Session
