@@ -68,6 +68,18 @@ def reweighted(job: LayerJob) -> tuple[Run, Run]:
     return first, merging(built, other)
 
 
+def reranked(job: LayerJob) -> tuple[Run, Run]:
+    """The first run decomposes and keeps, the second cuts to another rank."""
+    rank = rank_of(job)
+    built, other = (strategy("svd", k=k, cache_mb=4096) for k in (rank, max(1, rank // 2)))
+
+    def first() -> MergedLayer | None:
+        cache.clear()
+        return merge_layer(built, job)
+
+    return first, merging(other, job)
+
+
 def difference(job: LayerJob, ours: MergedLayer, theirs: torch.Tensor) -> float:
     """Relative, of the deltas."""
     del job
@@ -102,4 +114,5 @@ TASKS: dict[str, Task] = {
         "difference",
     ),
     "reweighted": Task("its first run", reweighted),
+    "reranked": Task("its first run", reranked),
 }

@@ -9,19 +9,22 @@ from selma_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from selma_core.ablation import AblationRun, ablate
-    from selma_core.api import MergedAdapter, generate, merge, plan, why
+    from selma_core.api import MergedAdapter, evaluate, generate, merge, plan, why
     from selma_core.engine import run
+    from selma_core.evaluating import Evaluation
     from selma_core.graph.plan import Planned
     from selma_core.graph.why import Explanation
     from selma_core.result import Run
 
 __all__ = [
     "AblationRun",
+    "Evaluation",
     "Explanation",
     "MergedAdapter",
     "Planned",
     "Run",
     "ablate",
+    "evaluate",
     "generate",
     "hookimpl",
     "merge",
@@ -34,11 +37,13 @@ __all__ = [
 # may have one of these names: importing it would put the module in the function's place.
 _LAZY = {
     "AblationRun": "selma_core.ablation",
+    "Evaluation": "selma_core.evaluating",
     "Explanation": "selma_core.graph.why",
     "MergedAdapter": "selma_core.api",
     "Planned": "selma_core.graph.plan",
     "Run": "selma_core.result",
     "ablate": "selma_core.ablation",
+    "evaluate": "selma_core.api",
     "generate": "selma_core.api",
     "merge": "selma_core.api",
     "plan": "selma_core.api",

@@ -16,16 +16,21 @@ from selma_core.errors import ConfigError, UserError, did_you_mean
 from selma_core.events import Event, RunFinished, RunStarted
 from selma_core.graph.plan import Planned, make_plan, union
 from selma_core.observers import Observers
+from selma_core.partial import PartialScores
 from selma_core.preflight import check_needs
 from selma_core.record import RunRecord
 from selma_core.registry import Registry
 from selma_core.result import NodeResult
 from selma_core.scoring import comparisons, score_entry
 from selma_core.session import Session, open_session
+from selma_core.variations import Vary, variants_of
 from selma_core.walk import new_run_id, node_results, walk
 from selma_core.yaml_files import read_yaml
 
-_KEYS = ("summary", "recipe", "variants", "metric", "baseline", "variant", "notes", "reference", "license")
+_KEYS = (
+    *("summary", "recipe", "variants", "vary", "grid"),
+    *("metric", "baseline", "variant", "notes", "reference", "license"),
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -106,7 +111,30 @@ def open_ablation(
 ) -> OpenAblation:
     """Resolves an ablation; nothing runs."""
     registry = Registry(Catalog.discover(plugins).registry_sources())
-    ablation = load_ablation(name_or_path, registry)
+    return open_variants(load_ablation(name_or_path, registry), overrides, store=store, plugins=plugins)
+
+
+def vary(recipe: str | Path, settings: Vary, grid: str = "full") -> Ablation:
+    """The ablation that runs a recipe with its settings varied; the first variant is the baseline.
+
+    Args:
+        settings: dotted path -> the values it takes. grid: `full` or `one` at a time.
+
+    Raises:
+        ConfigError: see `selma_core.variations.variants_of`.
+    """
+    variants = variants_of(settings, grid)
+    return Ablation(name=Path(recipe).stem, recipe=recipe, variants=variants, baseline=next(iter(variants)))
+
+
+def open_variants(
+    ablation: Ablation, overrides: Sequence[str] = (), *, store: Path | None = None, plugins: Sequence[Path] = ()
+) -> OpenAblation:
+    """Resolves the variants of an ablation; nothing runs.
+
+    Raises:
+        UserError: a recipe is wrong under a variant.
+    """
     sessions = {
         name: open_session(ablation.recipe, overrides, store=store, plugins=plugins, variant=changes)
         for name, changes in ablation.variants.items()
@@ -131,12 +159,10 @@ def load_ablation(name_or_path: str | Path, registry: Registry) -> Ablation:
     for key in data:
         if key not in _KEYS:
             raise ConfigError(f"{file}: unknown key '{key}'; {did_you_mean(str(key), _KEYS)}")
-    recipe, variants = data.get("recipe"), data.get("variants")
+    recipe = data.get("recipe")
     if not isinstance(recipe, str):
         raise ConfigError(f"{file}: needs 'recipe', the name or file of a recipe")
-    if not isinstance(variants, Mapping) or not variants:
-        raise ConfigError(f"{file}: needs 'variants', a mapping of name to overrides")
-    changes = {str(name): _changes(file, str(name), value) for name, value in variants.items()}
+    changes = _variants(file, data)
     baseline = str(data.get("baseline") or next(iter(changes)))
     if baseline not in changes:
         raise ConfigError(f"{file}: baseline: no variant '{baseline}'; {did_you_mean(baseline, changes)}")
@@ -156,7 +182,8 @@ def run_ablation(opened: OpenAblation, on_event: Callable[[Event], None] | None 
     check_needs(opened.plan, opened.sessions.values())
     store, run_id = session.store, new_run_id(ablation.name)
     trackers = session.runtime.build_trackers(session.catalog, session.registry)
-    emit = Observers(session.catalog, trackers, on_event)
+    observers = Observers(session.catalog, trackers, on_event)
+    emit = PartialScores(opened.sessions, observers, lambda each: _measured(ablation, each))
     head: dict[str, Any] = {"run": run_id, "ablation": ablation.name, "recipe": session.recipe.name}
     record = RunRecord(store, run_id, {"config": {name: one.recipe.data for name, one in opened.sessions.items()}})
     with store.lock(run_id):
@@ -174,6 +201,27 @@ def run_ablation(opened: OpenAblation, on_event: Callable[[Event], None] | None 
         emit(RunFinished(run_id=run_id, result=result))
     store.lock_file(run_id).unlink(missing_ok=True)
     return finished
+
+
+def _variants(file: Path, data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Those of `variants` by their names, then those of `vary`."""
+    named, varied = data.get("variants") or {}, data.get("vary") or {}
+    if not isinstance(named, Mapping) or not isinstance(varied, Mapping) or not (named or varied):
+        raise ConfigError(
+            f"{file}: needs 'variants', a mapping of name to overrides, or 'vary', one of setting to values"
+        )
+    found = {str(name): _changes(file, str(name), value) for name, value in named.items()}
+    for path, values in varied.items():
+        if not isinstance(values, list):
+            raise ConfigError(f"{file}: vary.{path}: must be a list of values")
+    try:
+        more = variants_of(varied, str(data.get("grid") or "full")) if varied else {}
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from error
+    for name in more:
+        if name in found:
+            raise ConfigError(f"{file}: the variant '{name}' is in 'variants' and comes out of 'vary' too")
+    return {**found, **more}
 
 
 def _changes(file: Path, name: str, value: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""What the commands `plan`, `why`, `generate` and `merge` do, as functions with typed results.
+"""What the commands `plan`, `why`, `evaluate`, `generate` and `merge` do, as functions with typed results.
 
-`run` and `ablate` are in `selma_core.engine` and `selma_core.ablation`; all six are names of `selma_core` itself.
+`run` and `ablate` are in `selma_core.engine` and `selma_core.ablation`; all seven are names of `selma_core` itself.
 Nothing here imports torch before it is needed: `plan` and `why` never do.
 """
 
@@ -18,6 +18,8 @@ from selma_core.registry import Registry
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from selma_core.evaluating import Evaluation
+    from selma_core.events import Event
     from selma_core.graph.plan import Planned
     from selma_core.graph.why import Explanation
 
@@ -141,6 +143,53 @@ def generate(
         device=device,
         origin=_ORIGIN,
     )
+
+
+def evaluate(
+    images: Path,
+    benchmark: str,
+    evaluators: Sequence[str] = (),
+    *,
+    judge: str | None = None,
+    options: Sequence[str] = (),
+    per_prompt: int | None = None,
+    strict: bool = False,
+    store: Path | None = None,
+    plugins: Sequence[Path] = (),
+    on_event: Callable[[Event], None] | None = None,
+) -> Evaluation:
+    """Scores a folder of images that SELMA did not make; what was observed before is reused.
+
+    Examples:
+        >>> found = selma_core.evaluate(Path("my_images"), "dsg1k", judge="openai", options=["judge.options.model=x"])
+        >>> found.result["scores"]["dsg"]["mean"], found.coverage
+
+    Args:
+        images: the folder; a prompt's images are found by `metadata.jsonl` or by their names.
+        benchmark: registry name, or the path of a file of prompts. evaluators: none = the benchmark's own.
+        judge: chat model that answers. options: `rule=selma`, with several evaluators `dsg.rule=selma`.
+        per_prompt: images that each prompt should have; None = what the benchmark says.
+        strict: raise where an image is missing, before anything is judged.
+        store: default `$SELMA_STORE`, else `./selma-store`. plugins: single-file plugins. on_event: gets every event.
+
+    Returns:
+        scores, and how many of the expected images were there. An evaluator that failed does not raise: see `ok`.
+
+    Raises:
+        UserError: an unknown name, a wrong option, images that belong to no prompt; with `strict` missing images.
+    """
+    from selma_core.evaluating import Wanted, evaluate_folder
+
+    wanted = Wanted(
+        images=images,
+        benchmark=benchmark,
+        evaluators=tuple(evaluators),
+        judge=judge,
+        overrides=tuple(options),
+        per_prompt=per_prompt,
+        strict=strict,
+    )
+    return evaluate_folder(wanted, Catalog.discover(plugins), store=store, on_event=on_event)
 
 
 def merge(

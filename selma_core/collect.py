@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import attrs
+
+from selma_core.artifacts.images import read_import
 from selma_core.artifacts.scores import read_scores
 from selma_core.data import Summary
 from selma_core.errors import UnknownNameError, did_you_mean
@@ -76,8 +79,22 @@ def summaries_of(session: Session, results: Mapping[str, NodeResult]) -> Summari
         metrics = found.setdefault(variant_of(node), {})
         # Two evaluators of one metric (two judges): the second goes by metric and label.
         name = table.info.name if table.info.name not in metrics else f"{table.info.name}:{node.label}"
-        metrics[name] = summarise(evaluator, table, report.get("rule"))
+        summary = summarise(evaluator, table, report.get("rule"))
+        expected = len(table.rows) + missing_images(session.graph, node, results)
+        metrics[name] = attrs.evolve(summary, expected_images=expected)
     return found
+
+
+def missing_images(graph: Graph, node: Node, results: Mapping[str, NodeResult]) -> int:
+    """How many images an evaluator was not given because the folder that they were taken from lacks them."""
+    missing = 0
+    for name in node.inputs.get("images", ()):
+        folder, above = results[name].artifact, graph[name]
+        record = read_import(folder) if folder is not None else None
+        if record is not None:
+            missing += max(0, record["expected_images"] - record["found_images"])
+        missing += missing_images(graph, above, results)
+    return missing
 
 
 def score_json(summaries: Summaries, seed: int) -> dict[str, dict[str, Any]]:

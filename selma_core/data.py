@@ -241,6 +241,8 @@ class MetricInfo:
         range: of one item's value (before the report multiplies by 100).
         rules: named pure scoring rules, the default first.
         judge: who observed (filled in by the evaluator from its options).
+        scale: in words what a value is and where values usually lie ("exp(logit_scale) x cosine, about 18 to 24").
+        max_text_tokens: where the model cuts the prompt; None when it reads all of it, or reads no text.
     """
 
     name: str
@@ -249,6 +251,8 @@ class MetricInfo:
     higher_is_better: bool = True
     rules: tuple[str, ...] = ("official",)
     judge: str = ""
+    scale: str = ""
+    max_text_tokens: int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -280,8 +284,11 @@ class Summary:
         prompts: one `PromptScore` each: what intervals and paired comparisons are computed from.
         groups: group name -> mean (same scale). categories: question category -> mean (same scale).
         n_prompts, n_images, n_atoms: observed. coverage: observed atoms / expected atoms.
+        expected_images: how many images there should have been; 0 = as many as there are (the core fills it in).
         scale: what the prompts' values are multiplied by to give `mean`: 100 for range [0, 1], else 1.
         higher_is_better: as the metric's info says (the core fills it in).
+        group_mean: whether `mean` is the mean of the groups' means, so that resampling must stay within the groups. A
+            prompt then counts in the first of its groups.
     """
 
     metric: str
@@ -293,7 +300,9 @@ class Summary:
     categories: Mapping[str, float] = attrs.field(factory=dict)
     n_prompts: int = 0
     n_images: int = 0
+    expected_images: int = 0
     n_atoms: int = 0
     coverage: float = 1.0
     scale: float = 100.0
     higher_is_better: bool = True
+    group_mean: bool = False

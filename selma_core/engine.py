@@ -11,8 +11,10 @@ import attrs
 
 from selma_core.collect import comparison_json, score_json, summaries_of
 from selma_core.events import Event, RunFinished, RunStarted, StageWarning
+from selma_core.graph.estimate import Estimate
 from selma_core.graph.plan import Planned, make_plan, members
 from selma_core.observers import Observers
+from selma_core.partial import PartialScores
 from selma_core.preflight import check_needs
 from selma_core.record import RunRecord
 from selma_core.report import write_report
@@ -60,7 +62,7 @@ def run_session(session: Session, on_event: Callable[[Event], None] | None = Non
     check_needs(plan, [session])
     run_id = new_run_id(recipe.name)
     trackers = session.runtime.build_trackers(session.catalog, session.registry)
-    emit = Observers(session.catalog, trackers, on_event)
+    emit = PartialScores({"": session}, Observers(session.catalog, trackers, on_event))
     extra = {"seed": session.graph.seed, "config": recipe.data, "origins": recipe.origins}
     record = RunRecord(session.store, run_id, extra)
     with session.store.lock(run_id):
@@ -77,8 +79,9 @@ def run_session(session: Session, on_event: Callable[[Event], None] | None = Non
     return finished
 
 
-def plan_json(plan: Sequence[Planned]) -> list[dict[str, Any]]:
-    """The `stages` of `selma plan --json`."""
+def plan_json(plan: Sequence[Planned], expected: Estimate | None = None) -> list[dict[str, Any]]:
+    """The `stages` of `selma plan --json`, with the seconds expected of each where an estimate is given."""
+    times = None if expected is None else expected.stages
     return [
         {
             "id": row.id,
@@ -86,6 +89,7 @@ def plan_json(plan: Sequence[Planned]) -> list[dict[str, Any]]:
             "plugin": row.node.offer.name,
             "fingerprint": row.node.fingerprint,
             "status": row.status,
+            **({} if times is None else {"expected_seconds": times.get(row.id)}),
         }
         for row in plan
     ]

@@ -66,6 +66,24 @@ class StageFinished:
 
 
 @attrs.frozen(kw_only=True)
+class Scored:
+    """A score is known, while other stages still run.
+
+    Attributes:
+        node: the evaluator's. variant: what the score goes by in the result (in an ablation `name` of the variant
+            measured, else `name:variant`). metric, rule, judge: what the number is. mean: None without data.
+    """
+
+    run_id: str
+    node: str
+    variant: str
+    metric: str
+    rule: str
+    judge: str
+    mean: float | None
+
+
+@attrs.frozen(kw_only=True)
 class RunFinished:
     """A run ended. Attributes: result = the JSON object that `selma run --json` prints."""
 
@@ -73,4 +91,4 @@ class RunFinished:
     result: Mapping[str, Any]
 
 
-Event = RunStarted | StageStarted | StageProgress | StageWarning | StageFinished | RunFinished
+Event = RunStarted | StageStarted | StageProgress | StageWarning | StageFinished | Scored | RunFinished

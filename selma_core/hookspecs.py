@@ -89,11 +89,12 @@ class SelmaSpecs:
 
     @hookspec
     def selma_evaluators(self) -> Iterator[records.EvaluatorRecord]:
-        """Evaluators (`selma_core.protocols.Evaluator`).
+        """Evaluators (`selma_core.protocols.Evaluator`); `reward` names the differentiable sibling, if there is one.
 
         >>> @hookimpl
         ... def selma_evaluators():
-        ...     yield EvaluatorRecord(name="sharpness", summary="Laplacian", factory="sharp.score:Sharpness")
+        ...     yield EvaluatorRecord(name="sharpness", summary="Laplacian", factory="sharp.score:Sharpness",
+        ...                           reward="sharp.reward:SharpnessReward")
         """
 
     @hookspec

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import attrs
 
+from selma_core.errors import UserError
 from selma_core.kinds import Kind
-from selma_core.records import Record, RegistrySourceRecord
+from selma_core.protocols import Reward
+from selma_core.records import EvaluatorRecord, Record, RegistrySourceRecord
 
 
 @attrs.frozen(kw_only=True)
@@ -59,3 +63,32 @@ class Found:
 
     offers: tuple[Offer, ...] = ()
     sources: tuple[RegistrySourceRecord, ...] = ()
+
+
+def reward_of(offer: Offer, evaluators: Iterable[Offer]) -> Offer:
+    """An evaluator's offer -> the offer that builds its reward, from the same options.
+
+    Args:
+        evaluators: all of them, to name those that have a reward.
+
+    Raises:
+        UserError: this one has none.
+    """
+    record = offer.record
+    if not isinstance(record, EvaluatorRecord) or record.reward is None:
+        others = sorted({o.name for o in evaluators if isinstance(o.record, EvaluatorRecord) and o.record.reward})
+        raise UserError(f"evaluator '{offer.name}' has no differentiable reward; those that have: {', '.join(others)}")
+    kind = attrs.evolve(offer.kind, name="reward", protocol=Reward, stage=False, artifact="", ports=())
+    return attrs.evolve(offer, kind=kind, record=attrs.evolve(record, factory=record.reward))
+
+
+def reader_of(offer: Offer) -> Offer:
+    """An evaluator's offer -> the offer that its `AnswersReader` is loaded from, by the same rules as its factory.
+
+    Raises:
+        ValueError: it has none.
+    """
+    record = offer.record
+    if not isinstance(record, EvaluatorRecord) or record.reader is None:
+        raise ValueError(f"evaluator '{offer.name}' has no reader")
+    return attrs.evolve(offer, record=attrs.evolve(record, factory=record.reader))

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
+    from selma_core.artifacts.scores import ScoreTable
+
 
 class Context(Protocol):
     """What the core hands to a running stage."""
@@ -51,6 +53,15 @@ class Context(Protocol):
 
     def component(self, kind: str, slot: Slot) -> Any:
         """The implementation that a `Slot` option names (built once per stage, then shared)."""
+
+    def reward(self, slot: Slot) -> Reward:
+        """The differentiable reward of the evaluator that a `Slot` option names (built once per stage, then shared).
+
+        The option is declared `component("evaluator")`: a reward goes by its evaluator's name and takes its options.
+
+        Raises:
+            UserError: the evaluator has none; `selma_core.rewards.RewardFromEvaluator` wraps it without a gradient.
+        """
 
     def entry(self, section: str, name: str) -> Entry:
         """The registry entry that an `entry` option names, pinned and present on this machine.
@@ -168,6 +179,24 @@ class ImageGenerator(Protocol):
         """Yields RGB images; each depends on its own request only, never on its batch."""
 
 
+@attrs.frozen(kw_only=True)
+class Found:
+    """Attributes: files = prompt id -> index of the sample -> file, relative to where the images are; unmatched =
+    files of no prompt."""
+
+    files: Mapping[str, Mapping[int, str]]
+    unmatched: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class ImageImporter(Protocol):
+    """An image generator over images that exist already. It may lack some: `images` leaves out what it cannot read,
+    and the core counts what is there against `images_per_prompt`. Its images have no seed."""
+
+    def find(self, prompts: Sequence[Prompt], context: Context) -> Found:
+        """Which images there are; called once, before `images`, which gets a request for each."""
+
+
 # --- selector ---------------------------------------------------------------------------------------------
 
 
@@ -231,6 +260,17 @@ class Factors:
 
     up: torch.Tensor
     down: torch.Tensor
+
+
+@attrs.frozen(kw_only=True)
+class Measured(Factors):
+    """Factors whose norms fell out on the way, so that the driver need not compute them.
+
+    Attributes: norm = |D| of these factors; plain = |sum w_i D_i| of the experts (Frobenius, fp32 accuracy).
+    """
+
+    norm: float
+    plain: float
 
 
 @attrs.frozen(kw_only=True)
@@ -347,8 +387,50 @@ class Comparing(Protocol):
         """
 
 
+@attrs.frozen(kw_only=True)
+class AnswersJob:
+    """Attributes: path = a file of answers that somebody else's judge gave; benchmark = the entry with the questions;
+    source = whose images the answers must be about, None = the only one the file knows."""
+
+    path: Path
+    benchmark: Entry
+    source: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Answers:
+    """What a file of answers holds.
+
+    Attributes:
+        table: the observations, with a spec for every prompt that should have some.
+        counts: numbers that belong to the score, by their name in the JSON (`neither_yes_nor_no`).
+        notes: lines that the user should see.
+    """
+
+    table: ScoreTable
+    counts: Mapping[str, int] = attrs.field(factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class AnswersReader(Protocol):
+    """Released answers -> observations. Named in `EvaluatorRecord.reader`; pure reading: no model, no torch."""
+
+    def __call__(self, job: AnswersJob) -> Answers:
+        """Reads the file.
+
+        Raises:
+            ArtifactError: it is not in the format. UnknownNameError: it knows no such source; UserError: it knows
+                several and none was named.
+        """
+
+
+@runtime_checkable
 class Reward(Protocol):
-    """The differentiable sibling of an evaluator: images [B, 3, H, W] in [0, 1] -> rewards [B]."""
+    """The differentiable sibling of an evaluator: images [B, 3, H, W] in [0, 1] -> rewards [B].
+
+    An `EvaluatorRecord` names it in `reward`; the factory gets the evaluator's options. One that loads models is
+    `Attachable` too.
+    """
 
     @property
     def info(self) -> MetricInfo:

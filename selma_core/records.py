@@ -90,7 +90,21 @@ class MergeStrategyRecord(Record):
 
 @attrs.frozen(kw_only=True)
 class EvaluatorRecord(Record):
-    """A `selma_core.protocols.Evaluator`: images and prompts -> observations -> scores."""
+    """A `selma_core.protocols.Evaluator`: images and prompts -> observations -> scores.
+
+    Attributes:
+        reward: `"package.module:attribute"` of its differentiable sibling, a `selma_core.protocols.Reward`, called with
+            the same options; None when it has none. Trainers get it by the evaluator's name: `Context.reward(slot)`.
+        reader: `"package.module:attribute"` of its `selma_core.protocols.AnswersReader`: released answers ->
+            observations, for `selma score --answers`; None when it reads none.
+    """
+
+    reward: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_matches(_FACTORY, "'package.module:attribute'"))
+    )
+    reader: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_matches(_FACTORY, "'package.module:attribute'"))
+    )
 
 
 @attrs.frozen(kw_only=True)

@@ -21,7 +21,7 @@ from selma_core.yaml_files import Document, read_yaml
 
 SECTIONS = ("recipes", "skills", "models", "benchmarks", "ablations")
 # Words about an entry: they change no result, so they stay out of its pin.
-_DOCUMENTATION = ("summary", "license", "reference", "notes", "sha256", "evaluator", "images_per_prompt")
+_DOCUMENTATION = ("summary", "license", "reference", "notes", "sha256", "evaluator", "images_per_prompt", "aliases")
 
 
 @attrs.frozen(kw_only=True)
@@ -66,15 +66,16 @@ class Registry:
         return sorted({one.name for one in self.located(section)})
 
     def find(self, section: str, name: str) -> Located:
-        """The file that `name` or `provider/name` stands for.
+        """The file that `name` or `provider/name` stands for; where no file is called so, the one that lists the name
+        under `aliases`.
 
         Raises:
             UnknownNameError: with the nearest name. AmbiguousNameError: two sources have the bare name.
         """
         provider, slash, bare = name.rpartition("/")
-        found = [one for one in self.located(section) if one.name == bare]
-        if slash:
-            found = [one for one in found if one.provider == provider]
+        of_provider = [one for one in self.located(section) if not slash or one.provider == provider]
+        found = [one for one in of_provider if one.name == bare]
+        found = found or [one for one in of_provider if bare in self._aliases(one)]
         if len(found) > 1:
             choices = " or ".join(f"'{one.provider}/{one.name}'" for one in found)
             raise AmbiguousNameError(f"{section} '{name}' is in several registries; write {choices}")
@@ -88,13 +89,7 @@ class Registry:
         Raises:
             ConfigError: it cannot be read, or has no `summary`.
         """
-        file = self.find(section, name).file
-        if file not in self._documents:
-            document = read_yaml(file)
-            if not isinstance(document.data.get("summary"), str):
-                raise ConfigError(f"{file}: needs 'summary', one line for listings")
-            self._documents[file] = document
-        return self._documents[file]
+        return self._document(self.find(section, name).file)
 
     def data(self, section: str, name: str) -> dict[str, Any]:
         """What an entry's file says; nothing for a file or folder named by its path.
@@ -156,6 +151,21 @@ class Registry:
             if sources:
                 fetch_entry(name, sources, progress, section=section)
         return self.entry(section, name)
+
+    def _document(self, file: Path) -> Document:
+        if file not in self._documents:
+            document = read_yaml(file)
+            if not isinstance(document.data.get("summary"), str):
+                raise ConfigError(f"{file}: needs 'summary', one line for listings")
+            self._documents[file] = document
+        return self._documents[file]
+
+    def _aliases(self, one: Located) -> list[str]:
+        try:
+            found = self._document(one.file).data.get("aliases")
+        except ConfigError:  # a damaged neighbour has no other names; whoever asks for it itself is told
+            return []
+        return found if isinstance(found, list) else []
 
     def _resolve(self, section: str, name: str, need_files: bool) -> Entry:
         local = local_entry(section, name)

@@ -13,7 +13,7 @@ from selma_core.artifacts.scores import ScoreTable
 from selma_core.data import PromptScore, Summary
 from selma_core.errors import UnknownNameError, did_you_mean
 from selma_core.protocols import Evaluator
-from selma_core.statistics import bootstrap_mean, holm, paired
+from selma_core.statistics import Comparison, Method, bootstrap_mean, holm, make_sample, paired
 
 Summaries = Mapping[str, Mapping[str, Summary]]
 """variant -> metric -> summary."""
@@ -28,10 +28,13 @@ def summarise(evaluator: Evaluator, table: ScoreTable, rule: str | None = None) 
 
 def score_entry(summary: Summary, seed: int) -> dict[str, Any]:
     """A score of the run's JSON: mean and interval (0-100 for bounded metrics), null without data, and extras."""
-    seen = _observed(summary)
+    seen = observed(summary)
     low = high = None
     if seen:
-        interval = bootstrap_mean([v for v, _ in seen.values()], seed=seed, weights=[w for _, w in seen.values()])
+        values, weights = zip(*seen.values(), strict=True)
+        strata = strata_of(summary)
+        groups = None if strata is None else [strata[key] for key in seen]
+        interval = bootstrap_mean(values, seed=seed, weights=weights, strata=groups)
         low, high = interval.low * summary.scale, interval.high * summary.scale
     return {
         "mean": summary.mean,
@@ -39,6 +42,7 @@ def score_entry(summary: Summary, seed: int) -> dict[str, Any]:
         "high": high,
         "n_prompts": summary.n_prompts,
         "n_images": summary.n_images,
+        "expected_images": max(summary.expected_images, summary.n_images),
         "rule": summary.rule,
         "judge": summary.judge,
         "coverage": summary.coverage,
@@ -54,7 +58,7 @@ def mean_summary(summaries: Sequence[Summary]) -> Summary:
     if not summaries or len({(s.metric, s.rule, s.judge, s.scale) for s in summaries}) > 1:
         raise ValueError("a mean is taken over summaries of one metric, rule and judge")
     first = summaries[0]
-    seen = [_observed(summary) for summary in summaries]
+    seen = [observed(summary) for summary in summaries]
     groups = {prompt.prompt_id: prompt.groups for prompt in first.prompts}
     shared = [key for key in seen[0] if all(key in other for other in seen)]
     prompts = tuple(
@@ -68,12 +72,13 @@ def mean_summary(summaries: Sequence[Summary]) -> Summary:
     )
     return attrs.evolve(
         first,
-        mean=_weighted_mean(prompts) * first.scale if prompts else None,
+        mean=_weighted_mean(prompts, strata_of(first)) * first.scale if prompts else None,
         prompts=prompts,
         groups=_mean_of([s.groups for s in summaries]),
         categories=_mean_of([s.categories for s in summaries]),
         n_prompts=len(prompts),
         n_images=sum(s.n_images for s in summaries),
+        expected_images=sum(s.expected_images for s in summaries),
         n_atoms=sum(s.n_atoms for s in summaries),
         coverage=min(s.coverage for s in summaries),
     )
@@ -137,35 +142,57 @@ def _compare(
 ) -> list[dict[str, Any]]:
     found = []
     for metric in (name for name in variant if name in base):
-        a, b = _observed(variant[metric]), _observed(base[metric])
-        if not a.keys() & b.keys():
-            continue
-        result = paired(
-            {key: value for key, (value, _) in a.items()},
-            {key: value for key, (value, _) in b.items()},
-            seed=seed,
-            weights={key: (a[key][1] + b[key][1]) / 2 for key in a.keys() & b.keys()},
-        )
-        scale = variant[metric].scale
-        scaled = {
-            key: None if (value := getattr(result, key)) is None else value * scale
-            for key in ("difference", "low", "high", "se", "mde")
-        }
-        higher = variant[metric].higher_is_better
-        ends = (result.wins, result.losses) if higher else (result.losses, result.wins)
-        counts = {"p": result.p, "wins": ends[0], "ties": result.ties, "losses": ends[1], "n": result.n}
-        named = {"variant": names[0], "baseline": names[1], "metric": metric, "higher_is_better": higher}
-        found.append({**named, **scaled, **counts})
+        entry = compare_summaries(variant[metric], base[metric], seed)
+        if entry is not None:
+            found.append({"variant": names[0], "baseline": names[1], "metric": metric, **entry})
     return found
 
 
-def _observed(summary: Summary) -> dict[str, tuple[float, float]]:
+def compare_summaries(
+    variant: Summary, base: Summary, seed: int, *, method: Method = "percentile"
+) -> dict[str, Any] | None:
+    """The numbers of a paired comparison, in the metric's reported scale; None without a common prompt."""
+    a, b = observed(variant), observed(base)
+    if not a.keys() & b.keys():
+        return None
+    result = paired(
+        {key: value for key, (value, _) in a.items()},
+        {key: value for key, (value, _) in b.items()},
+        seed=seed,
+        weights={key: (a[key][1] + b[key][1]) / 2 for key in a.keys() & b.keys()},
+        strata=strata_of(variant),
+        method=method,
+    )
+    return comparison_entry(result, variant)
+
+
+def comparison_entry(result: Comparison, variant: Summary) -> dict[str, Any]:
+    """A comparison as in a run's JSON: in the reported scale, with wins that are improvements."""
+    scaled = {
+        key: None if (value := getattr(result, key)) is None else value * variant.scale
+        for key in ("difference", "low", "high", "se", "mde")
+    }
+    higher = variant.higher_is_better
+    ends = (result.wins, result.losses) if higher else (result.losses, result.wins)
+    counts = {"p": result.p, "wins": ends[0], "ties": result.ties, "losses": ends[1], "n": result.n}
+    return {"higher_is_better": higher, **scaled, **counts}
+
+
+def strata_of(summary: Summary) -> dict[str, str] | None:
+    """prompt id -> its group, where the mean is one of groups' means; else None."""
+    if not summary.group_mean:
+        return None
+    return {prompt.prompt_id: next(iter(prompt.groups), "") for prompt in summary.prompts}
+
+
+def observed(summary: Summary) -> dict[str, tuple[float, float]]:
     """prompt id -> (value, weight) of the prompts that were observed."""
     return {p.prompt_id: (p.value, p.weight) for p in summary.prompts if p.value is not None and p.weight > 0}
 
 
-def _weighted_mean(prompts: Sequence[PromptScore]) -> float:
-    return sum(p.weight * (p.value or 0.0) for p in prompts) / sum(p.weight for p in prompts)
+def _weighted_mean(prompts: Sequence[PromptScore], strata: Mapping[str, str] | None) -> float:
+    groups = None if strata is None else [strata[prompt.prompt_id] for prompt in prompts]
+    return make_sample([p.value or 0.0 for p in prompts], [p.weight for p in prompts], groups).mean
 
 
 def _mean_of(tables: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -10,7 +10,7 @@ import attrs
 
 from selma_core.catalog import Catalog
 from selma_core.collect import check_report
-from selma_core.config import Recipe, inspect_recipe
+from selma_core.config import Opened, Recipe, inspect_recipe
 from selma_core.graph.build import Parts, build, read_parts
 from selma_core.graph.node import Graph, no_stage
 from selma_core.graph.problems import Problems
@@ -52,7 +52,11 @@ def open_session(
         ConfigErrors: whatever is wrong with the recipe, all at once: shape, slots, runtime, report.
         UserError: what nothing can be judged without: an unknown recipe, a file that cannot be read.
     """
-    opened = inspect_recipe(recipe, overrides, plugins=plugins, variant=variant)
+    return session_of(inspect_recipe(recipe, overrides, plugins=plugins, variant=variant), store=store, until=until)
+
+
+def session_of(opened: Opened, *, store: Path | None = None, until: Sequence[str] = ()) -> Session:
+    """The session of a recipe that has been read, or put together in memory; see `open_session`."""
     catalog, registry, problems = opened.catalog, opened.registry, Problems(opened.recipe.origins)
     problems.extend(opened.errors)
     parts = read_parts(opened.recipe, catalog, registry, problems, whole=opened.whole)

@@ -1,11 +1,13 @@
 """Image sets: an imagefolder that `datasets` loads: `*.png` and `metadata.jsonl`, one row per image.
 
-Rows: {file_name, text, prompt_id, skill, k, seed, sha256, meta}; selected sets add {selection}: why it was kept.
+Rows: {file_name, text, prompt_id, skill, k, seed, sha256, meta}; selected sets add {selection}: why it was kept. Sets
+that were not drawn but imported have no seeds, and `import.json`: what was expected, found, and where it came from.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -13,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from selma_core.artifacts.jsonl import Row, read_rows, write_rows
 from selma_core.data import ImageItem, ImageRequest, Prompt
-from selma_core.files import sha256_file
+from selma_core.errors import ArtifactError
+from selma_core.files import sha256_file, write_json
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 METADATA = "metadata.jsonl"
-_OTHERS = {METADATA, "manifest.json"}
+IMPORT = "import.json"
+_OTHERS = {METADATA, IMPORT, "manifest.json"}
 
 
 def png_bytes(image: Image) -> bytes:
@@ -31,9 +35,9 @@ def png_bytes(image: Image) -> bytes:
     return buffer.getvalue()
 
 
-def image_row(request: ImageRequest, sha256: str) -> dict[str, Any]:
-    """The metadata row of an image just drawn."""
-    return _row(request.file_name, request.prompt, request.k, request.seed, sha256)
+def image_row(request: ImageRequest, sha256: str, *, imported: bool = False) -> dict[str, Any]:
+    """The metadata row of an image just drawn; an imported one has no seed that could draw it again."""
+    return _row(request.file_name, request.prompt, request.k, None if imported else request.seed, sha256)
 
 
 def item_row(item: ImageItem, selection: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -45,6 +49,31 @@ def item_row(item: ImageItem, selection: Mapping[str, Any] | None = None) -> dic
 def write_images(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes `metadata.jsonl` beside image files that are already in the folder."""
     write_rows(folder / METADATA, rows)
+
+
+def write_import(folder: Path, record: Mapping[str, Any]) -> None:
+    """Writes `import.json`: {expected_images, found_images, images_per_prompt, prompts, missing, unmatched, unreadable,
+    files}."""
+    write_json(folder / IMPORT, dict(record))
+
+
+def read_import(folder: Path) -> dict[str, Any] | None:
+    """What `write_import` wrote; None for images that were drawn.
+
+    Raises:
+        ArtifactError: it is broken.
+    """
+    path = folder / IMPORT
+    if not path.exists():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        expected, found = record["expected_images"], record["found_images"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path}: cannot be read: {type(error).__name__}: {error}") from None
+    if not isinstance(expected, int) or not isinstance(found, int):
+        raise ArtifactError(f"{path}: 'expected_images' and 'found_images' must be numbers")
+    return dict(record)
 
 
 def read_images(

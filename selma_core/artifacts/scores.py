@@ -143,6 +143,9 @@ def _read_info(path: Path) -> MetricInfo:
         higher_is_better=row.take("higher_is_better", bool),
         rules=tuple(row.take("rules", list)),
         judge=row.take("judge", str),
+        # Tables of before these were known have neither.
+        scale=row.optional("scale", str) or "",
+        max_text_tokens=row.optional("max_text_tokens", int),
     )
 
 

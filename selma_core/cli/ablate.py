@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from selma_core.cli.common import Json, Overrides, PluginFiles, print_json, report_problems
 from selma_core.cli.store import StoreFolder
+
+if TYPE_CHECKING:
+    from selma_core.ablation import OpenAblation
 
 
 def ablate_command(
@@ -28,21 +31,25 @@ def ablate_command(
 
     Example: `selma ablate shapes_guidance --plan`
     """
+    from selma_core.ablation import open_ablation
+
+    return finish(open_ablation(name, override, store=store, plugins=plugin), plan=plan, picture=picture, json=json)
+
+
+def finish(opened: OpenAblation, *, plan: bool = False, picture: Path | None = None, json: bool = False) -> int:
+    """Plans or runs an opened ablation and prints what came of it; the exit code."""
     from rich.console import Console
 
-    from selma_core.ablation import open_ablation, run_ablation
-    from selma_core.cli.plan import print_plan
+    from selma_core.ablation import run_ablation
+    from selma_core.cli.plan import show_plan
     from selma_core.cli.progress import RunProgress
     from selma_core.cli.tables import print_tables
-    from selma_core.engine import plan_json
     from selma_core.files import make_folder, write_bytes
     from selma_core.report.forest import forest_svg
 
-    opened = open_ablation(name, override, store=store, plugins=plugin)
     report_problems(opened.first.catalog)
     if plan:
-        rows = plan_json(opened.plan)
-        print_json({"stages": rows}) if json else print_plan(rows)
+        show_plan(opened.plan, opened.first, json=json, shared=False)
         return 0
     with RunProgress() as progress:
         done = run_ablation(opened, progress)

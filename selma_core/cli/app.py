@@ -23,6 +23,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "selma_core.cli.ablate:ablate_command",
         "Run an ablation: variants over shared stages, as one table.",
     ),
+    "evaluate": (
+        "selma_core.cli.evaluate:evaluate_command",
+        "Score a folder of images that SELMA did not make.",
+    ),
+    "score": ("selma_core.cli.score:score_command", "Score stored observations or released answers, without a model."),
+    "compare": ("selma_core.cli.compare:compare_command", "Compare stored scores, paired by prompt."),
     "generate": ("selma_core.cli.generate:generate_command", "Draw one image: a prompt, a model, an adapter -> PNG."),
     "merge": ("selma_core.cli.merge:merge_command", "Merge LoRA files into one, without any base model."),
     "adapter": ("selma_core.cli.adapter:app", "Show, convert, compare and fuse LoRA files."),

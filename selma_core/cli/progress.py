@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from selma_core.events import Event, RunStarted, StageFinished, StageProgress, StageStarted, StageWarning
+from selma_core.events import Event, RunStarted, Scored, StageFinished, StageProgress, StageStarted, StageWarning
 
 _COLOURS = {"ran": "green", "reused": "cyan", "failed": "red"}
 
@@ -47,6 +47,9 @@ class RunProgress:
             self._line(f"[yellow]{escape(event.node)}: {escape(event.message)}")
         elif isinstance(event, StageFinished):
             self._finished(event)
+        elif isinstance(event, Scored):
+            mean = "no data" if event.mean is None else f"{event.mean:.1f}"
+            self._line(f"[bold] score[/] {escape(event.variant)}: {escape(event.metric)} {mean}")
 
     def __enter__(self) -> RunProgress:
         self._bars.start()

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from selma_core.cli.common import Json, Overrides, PluginFiles, Until, print_json, report_problems
 from selma_core.cli.store import StoreFolder
+
+Vary = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--vary",
+        help="Values that a setting takes in turn, like stages.merge.use=linear,ties; may be given again.",
+        negative="",
+        consume_multiple=False,
+        show_default=False,
+    ),
+]
+
+Grid = Annotated[Literal["full", "one"], Parameter(help="With --vary: all combinations, or one at a time.")]
 
 
 def run_command(
@@ -19,13 +33,20 @@ def run_command(
     json: Json = False,
     plugin: PluginFiles = (),
     until: Until = (),
+    vary: Vary = (),
+    grid: Annotated[
+        Literal["full", "one"], Parameter(help="With --vary: all combinations, or one at a time.")
+    ] = "full",
 ) -> int:
     """Run a recipe: only what the store does not hold yet.
 
-    Progress goes to stderr. With `--json` stdout holds one JSON object, else the table of scores.
+    Progress goes to stderr. With `--json` stdout holds one JSON object, else the table of scores. With `--vary` the
+    recipe runs in several variants, as an ablation: what they share is made once.
 
     Example: `selma run shapes -o stages.merge.use=param_mean --store my-store`
     """
+    if vary:
+        return _ablate(recipe, vary, grid, override, store=store, json=json, plugin=plugin, until=until)
     from rich.console import Console
 
     from selma_core.cli.progress import RunProgress
@@ -48,3 +69,25 @@ def run_command(
     for node in run.failed:
         errors.print(f"selma: error: {node.error}", highlight=False, soft_wrap=True, markup=False)
     return 0 if run.ok and run.report is not None else 1
+
+
+def _ablate(
+    recipe: str,
+    settings: tuple[str, ...],
+    grid: str,
+    override: tuple[str, ...],
+    *,
+    store: Path | None,
+    json: bool,
+    plugin: tuple[Path, ...],
+    until: tuple[str, ...],
+) -> int:
+    from selma_core.ablation import open_variants, vary
+    from selma_core.cli.ablate import finish
+    from selma_core.errors import UserError
+    from selma_core.variations import parse_vary
+
+    if until:
+        raise UserError("--until and --vary: an ablation compares scores, so its variants run to their end")
+    ablation = vary(recipe, parse_vary(settings), grid)
+    return finish(open_variants(ablation, override, store=store, plugins=plugin), json=json)

@@ -16,7 +16,7 @@ def score_table(scores: Mapping[str, Mapping[str, Mapping[str, Any]]], title: st
     for variant, metrics in scores.items():
         for metric, score in metrics.items():
             interval = f"{number(score['low'])} .. {number(score['high'])}"
-            counts = str(score["n_prompts"]), str(score["n_images"])
+            counts = str(score["n_prompts"]), image_count(score)
             table.add_row(escape(variant), escape(metric), number(score["mean"]), interval, *counts)
     return table
 
@@ -45,6 +45,8 @@ def score_notes(scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterat
         for metric, score in metrics.items():
             if score.get("coverage", 1.0) < 1.0:
                 yield f"{variant}, {metric}: only {100 * score['coverage']:.1f} % of the observations succeeded"
+            if score.get("expected_images", 0) > score["n_images"]:
+                yield f"{variant}, {metric}: only {image_count(score)} images were there and scored"
 
 
 def print_tables(console: Console, result: Mapping[str, Any], title: str, notes: Sequence[str] = ()) -> None:
@@ -56,6 +58,12 @@ def print_tables(console: Console, result: Mapping[str, Any], title: str, notes:
         console.print(comparison_table(result["comparisons"]))
     for line in [*score_notes(result["scores"]), *notes]:
         console.print(f"[dim]{escape(line)}", highlight=False, soft_wrap=True)
+
+
+def image_count(score: Mapping[str, Any]) -> str:
+    """`544`, or `544 of 553` where images are missing or were not scored."""
+    scored, expected = score["n_images"], score.get("expected_images", 0)
+    return f"{scored} of {expected}" if expected > scored else str(scored)
 
 
 def number(value: float | None, *, sign: bool = False) -> str:

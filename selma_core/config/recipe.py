@@ -75,11 +75,16 @@ def read_recipe(
         layers.add(_own_data(path, document), partial(_layer, name, document))
     for patch in _patches(variant or {}):
         layers.add(patch, "the variant")
+    return resolve(layers, overrides, name=chain[0][0], path=chain[0][1])
+
+
+def resolve(layers: Layers, overrides: Sequence[str], *, name: str, path: Path | None) -> tuple[Recipe, Shape]:
+    """The recipe that layers and, on top, overrides make; errors are left in the shape."""
     unread = read_overrides(layers, overrides)
     shape = check_shape(layers.data, layers.origins)
     data = {"summary": "", "seed": 0, "axes": {}, "plugins": {}, "runtime": {}, "report": {}}
     data |= _alive(shape.data if shape.errors else layers.data)
-    recipe = Recipe(name=chain[0][0], path=chain[0][1], data=data, origins=layers.origins)
+    recipe = Recipe(name=name, path=path, data=data, origins=layers.origins)
     return recipe, attrs.evolve(shape, errors=(*unread, *shape.errors))
 
 

@@ -58,9 +58,11 @@ class Dispatcher:
         todo = {row.node.fingerprint: row.node for row in plan if row.status in ("run", "suspect")}
         sorter = TopologicalSorter({name: [i for i in _inputs(node) if i in todo] for name, node in todo.items()})
         sorter.prepare()
+        place = {name: i for i, name in enumerate(todo)}
         ready: list[str] = []
         while sorter.is_active():
-            ready.extend(sorter.get_ready())
+            # In the order of the plan: an ablation's first variant is scored before its second is drawn.
+            ready = sorted([*ready, *sorter.get_ready()], key=place.__getitem__)
             for name in self._advance(ready, todo, receipts):
                 sorter.done(name)
         return receipts

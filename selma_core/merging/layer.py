@@ -12,7 +12,7 @@ from selma_core.errors import UserError
 from selma_core.merging.algebra import concatenate, exact, flat, image, norm, present, truncate
 from selma_core.merging.blocks import block_factors
 from selma_core.merging.options import MergeOptions
-from selma_core.protocols import Dense, Factors, LayerJob, MergeStrategy
+from selma_core.protocols import Dense, Factors, LayerJob, Measured, MergeStrategy
 
 if TYPE_CHECKING:
     import torch
@@ -78,6 +78,8 @@ def _compare(found: Factors | Dense, terms: Sequence[tuple[float, Factors]]) -> 
     """
     import torch
 
+    if isinstance(found, Measured):
+        return _ratios(found.norm, found.plain)
     columns = terms[0][1].down.shape[1]
     vector = torch.randn(columns, generator=torch.Generator().manual_seed(columns)).to(terms[0][1].down)
     wanted = torch.stack([weight * image(part, vector) for weight, part in terms]).sum(0)
@@ -86,8 +88,13 @@ def _compare(found: Factors | Dense, terms: Sequence[tuple[float, Factors]]) -> 
         return 1.0, 1.0
     own = norm(found)
     if not math.isfinite(own):
+        return math.nan, math.nan  # before the other norm, which is the dear one
+    return _ratios(own, norm(concatenate(terms)))
+
+
+def _ratios(own: float, plain: float) -> tuple[float, float]:
+    if not math.isfinite(own):
         return math.nan, math.nan
-    plain = norm(concatenate(terms))
     if plain > 0 and own > 0:
         return own / plain, plain / own
     return (1.0, 1.0) if own == plain else (0.0, plain)

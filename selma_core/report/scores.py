@@ -25,6 +25,7 @@ class ScoreRow:
     high: float | None
     n_prompts: int
     n_images: int
+    expected_images: int
     coverage: float
     baseline: bool
 
@@ -91,6 +92,7 @@ def _row(source: ReportSource, variant: str, metric: str, summary: Summary, colo
         entry.get("high"),
         summary.n_prompts,
         summary.n_images,
+        max(summary.expected_images, summary.n_images),
         100.0 * summary.coverage,
         variant == report_settings(source).get("baseline"),
     )

@@ -12,9 +12,10 @@ import attrs
 from selma_core.config import bind_options
 from selma_core.data import Entry
 from selma_core.graph.fingerprint import canonical
+from selma_core.offers import Offer, reward_of
 from selma_core.options import Slot
 from selma_core.pool import Lease, Load, ModelKey, process_pool
-from selma_core.protocols import Attachable
+from selma_core.protocols import Attachable, Reward
 from selma_core.stages.threads import TorchThreads
 
 if TYPE_CHECKING:
@@ -60,9 +61,17 @@ class StageContext:
 
     def component(self, kind: str, slot: Slot) -> Any:
         """The implementation that a `Slot` option names; built once per stage, then shared."""
+        return self._build(kind, slot, self.catalog.find(kind, slot.use))
+
+    def reward(self, slot: Slot) -> Reward:
+        """The reward of the evaluator that a `Slot` option names; built once per stage, then shared."""
+        offer = reward_of(self.catalog.find("evaluator", slot.use), self.catalog.offers("evaluator"))
+        built: Reward = self._build("reward", slot, offer)
+        return built
+
+    def _build(self, kind: str, slot: Slot, offer: Offer) -> Any:
         key = canonical([kind, slot.use, slot.options])
         if key not in self._built:
-            offer = self.catalog.find(kind, slot.use)
             options = bind_options(
                 offer, slot.options, path=slot.use, origins={}, catalog=self.catalog, registry=self.registry
             )

@@ -11,13 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from selma_core.artifacts.images import clashing_names, image_row, png_bytes, write_images
+from selma_core.artifacts.images import IMPORT, clashing_names, image_row, png_bytes, write_images
 from selma_core.artifacts.jsonl import Appender, repair
 from selma_core.data import ImageRequest, Prompt
 from selma_core.errors import StageError
 from selma_core.files import sha256_file, writing
-from selma_core.protocols import ImageJob
+from selma_core.protocols import Found, ImageImporter, ImageJob
 from selma_core.seeds import sample_seed
+from selma_core.stages.imported import found_requests, report_import
 from selma_core.stages.task import Task
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ _BACKLOG = 32  # images held in memory while the disk is slower than the model
 
 def run_images(task: Task) -> None:
     """Draws what is not drawn yet, then writes the metadata in request order: a resumed run equals a straight one."""
-    requests = _requests(task.prompts(), task.implementation.images_per_prompt, task.context.seed)
+    prompts, importer = task.prompts(), task.implementation
+    found = importer.find(prompts, task.context) if isinstance(importer, ImageImporter) else None
+    requests = _requests(task, prompts, found)
     by_name = {request.file_name: request for request in requests}
     record = task.scratch / "drawn.jsonl"
     drawn = _still_valid(record, task.out, by_name)
@@ -41,19 +44,26 @@ def run_images(task: Task) -> None:
         job = ImageJob(context=task.context, requests=left, adapter=one, adapters=several)
         with _Writer(task.out, record, drawn) as writer:
             _draw(task, job, writer, len(requests))
+    if found is not None:
+        requests = report_import(task, found, prompts, requests, drawn)
     missing = [request.file_name for request in requests if request.file_name not in drawn]
     if missing:
         raise StageError(f"the generator left out {len(missing)} of {len(requests)} images, first: {missing[0]}")
-    _sweep(task.out, set(by_name))
-    write_images(task.out, [image_row(request, drawn[request.file_name]) for request in requests])
+    _sweep(task.out, {*by_name, IMPORT} if found is not None else set(by_name))
+    rows = [image_row(request, drawn[request.file_name], imported=found is not None) for request in requests]
+    write_images(task.out, rows)
 
 
-def _requests(prompts: tuple[Prompt, ...], count: int, seed: int) -> tuple[ImageRequest, ...]:
-    requests = tuple(
-        ImageRequest(prompt=prompt, k=k, seed=sample_seed(seed, prompt.id, k))
-        for prompt in prompts
-        for k in range(count)
-    )
+def _requests(task: Task, prompts: tuple[Prompt, ...], found: Found | None) -> tuple[ImageRequest, ...]:
+    seed = task.context.seed
+    if found is not None:
+        requests = found_requests(found, prompts, seed)
+    else:
+        requests = tuple(
+            ImageRequest(prompt=prompt, k=k, seed=sample_seed(seed, prompt.id, k))
+            for prompt in prompts
+            for k in range(task.implementation.images_per_prompt)
+        )
     clash = clashing_names(requests)
     if clash is not None:
         raise StageError(f"images '{clash[0]}' and '{clash[1]}' would get one file name; change a prompt id")

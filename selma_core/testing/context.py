@@ -43,6 +43,10 @@ class FakeContext:
         """The object given for this kind and name."""
         return self.components[kind, slot.use]
 
+    def reward(self, slot: Slot) -> Any:
+        """The object given for the kind `reward` and this name."""
+        return self.components["reward", slot.use]
+
     def entry(self, section: str, name: str) -> Entry:
         """The entry given for this section and name.
 

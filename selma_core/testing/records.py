@@ -10,9 +10,9 @@ import attrs
 from selma_core.catalog import Catalog
 from selma_core.errors import MissingExtraError, PluginError
 from selma_core.kinds import KINDS
-from selma_core.offers import Offer
+from selma_core.offers import Offer, reader_of, reward_of
 from selma_core.options import info
-from selma_core.records import NoOptions, Record
+from selma_core.records import EvaluatorRecord, NoOptions, Record
 from selma_core.testing.require import ConformanceError, require
 
 _SAMPLE_LENGTH = 100
@@ -37,7 +37,9 @@ def check_record(record: Record) -> None:
 
 
 def check_offer(catalog: Catalog, offer: Offer) -> None:
-    """`check_record`, and that the factory can be imported; a missing extra is no fault of the plugin.
+    """`check_record`, and that the factory, an evaluator's reward and its reader of answers can be imported.
+
+    A missing extra is no fault of the plugin.
 
     Raises:
         ConformanceError: saying what to change.
@@ -45,6 +47,10 @@ def check_offer(catalog: Catalog, offer: Offer) -> None:
     check_record(offer.record)
     try:
         catalog.load(offer)
+        if isinstance(offer.record, EvaluatorRecord) and offer.record.reward is not None:
+            catalog.load(reward_of(offer, ()))
+        if isinstance(offer.record, EvaluatorRecord) and offer.record.reader is not None:
+            catalog.load(reader_of(offer))
     except MissingExtraError:
         return
     except PluginError as error:

@@ -16,6 +16,11 @@ KEY = "sk-very-secret-0123456789"
 Answer = Callable[[BaseHTTPRequestHandler, dict[str, Any]], None]
 
 
+class Http(ThreadingHTTPServer):
+    request_queue_size = 128  # the default of 5 resets connections when many come at once
+    daemon_threads = True
+
+
 class Server:
     """Attributes: script = what to do with the calls, in order, the last one for ever; seen = bodies received."""
 
@@ -53,8 +58,7 @@ class Server:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
+        self._http = Http(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 

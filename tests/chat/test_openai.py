@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from base64 import b64decode
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +82,19 @@ def test_order_is_kept_and_concurrency_bounded(server: Any, key: str, how: Any) 
     replies = chat(server, concurrency=4).reply(ask(*texts))
     assert [reply.text for reply in replies] == [f"echo {text}" for text in texts]
     assert 2 <= server.busiest <= 4
+
+
+def test_as_many_questions_as_allowed_are_under_way(server: Any, key: str, how: Any) -> None:
+    together = threading.Barrier(64)
+
+    def waits(handler: Any, body: dict[str, Any]) -> None:
+        together.wait(60)  # nobody is answered before 64 ask at once
+        how.echo(handler, body)
+
+    behave(server, waits)
+    replies = chat(server, concurrency=64).reply(ask(*map(str, range(128))))
+    assert [reply.text for reply in replies] == [f"echo {i}" for i in range(128)]
+    assert server.busiest == 64
 
 
 def test_defect_08_fails_twice_then_succeeds(server: Any, key: str, how: Any) -> None:
@@ -219,9 +235,29 @@ def test_images_travel_as_data_urls(server: Any, key: str, tmp_path: Path) -> No
     assert jpeg["image_url"]["url"].startswith("data:image/jpeg;base64,/9j/")
 
 
-def test_a_missing_image_is_one_line(server: Any, key: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot read the image"):
-        chat(server).reply([ChatRequest(messages=(Message.user("?", tmp_path / "no.png"),))])
+def test_other_formats_travel_as_png(server: Any, key: str, tmp_path: Path) -> None:
+    Image.new("RGB", (2, 3), (1, 2, 3)).save(tmp_path / "a.webp", lossless=True)
+    chat(server).reply([ChatRequest(messages=(Message.user(tmp_path / "a.webp", "?"),))])
+    url = server.seen[0]["messages"][0]["content"][0]["image_url"]["url"]
+    head, data = url.split(",")
+    assert head == "data:image/png;base64"
+    image = Image.open(BytesIO(b64decode(data)))
+    assert (image.size, image.getpixel((0, 0))) == ((2, 3), (1, 2, 3))
+
+
+def test_an_unreadable_image_is_one_error_reply(server: Any, key: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_text("no picture")
+    gone, bad, fine = chat(server).reply(
+        [
+            ChatRequest(messages=(Message.user(tmp_path / "no.png", "?"),)),
+            ChatRequest(messages=(Message.user(tmp_path / "bad.png", "?"),)),
+            *ask("x"),
+        ]
+    )
+    assert "no.png: No such file" in gone.error
+    assert "bad.png: not an image" in bad.error
+    assert fine == ChatReply(text="echo x")
+    assert len(server.seen) == 1
 
 
 def test_choices_come_from_the_first_token(server: Any, key: str, how: Any) -> None:
@@ -231,6 +267,23 @@ def test_choices_come_from_the_first_token(server: Any, key: str, how: Any) -> N
     (reply,) = chat(server).reply(ask("x", choices=("yes", "no")))
     assert reply.choice_logprobs == pytest.approx({"yes": -0.18674, "no": -2.0}, abs=1e-4)
     assert server.seen[0]["logprobs"] is True
+    assert server.seen[0]["top_logprobs"] == 20
+    assert server.seen[0]["temperature"] == 0.0
+    assert "structured_outputs" not in server.seen[0]
+
+
+def test_choices_can_be_all_that_a_server_may_say(server: Any, key: str) -> None:
+    chat(server, constrain=True).reply([*ask("x", choices=("yes", "no")), *ask("y")])
+    with_choices, without = sorted(server.seen, key=lambda body: "logprobs" not in body)
+    assert with_choices["structured_outputs"] == {"choice": ["yes", "no"]}
+    assert "structured_outputs" not in without
+
+
+def test_the_image_comes_before_the_question(server: Any, key: str, tmp_path: Path) -> None:
+    """So that all questions on one image share what the server computed of it."""
+    Image.new("RGB", (2, 2)).save(tmp_path / "a.png")
+    chat(server).reply([ChatRequest(messages=(Message.user(tmp_path / "a.png", "what?"),))])
+    assert [part["type"] for part in server.seen[0]["messages"][0]["content"]] == ["image_url", "text"]
 
 
 def test_identity_names_a_foreign_host() -> None:

@@ -97,6 +97,18 @@ def test_benchmarks_show(call: Call, example: Call) -> None:
     assert list(call("benchmarks", "show", "dsg1k", "--json")) == list(example("selma benchmarks show"))
 
 
+def test_evaluate(call: Call, example: Call, tmp_path: Path) -> None:
+    from selma_plugins.shapes.grammar import benchmark_prompts, scene_of
+    from selma_plugins.shapes.render import render
+
+    (tmp_path / "images").mkdir()
+    render(scene_of(benchmark_prompts()[0], 0)).save(tmp_path / "images" / "shapes_paragraph_000.png")
+    words = ("--benchmark", "shapes", "--judge", "shapes_oracle", "--store", str(tmp_path / "store"), "--json")
+    printed, shown = call("evaluate", "--images", str(tmp_path / "images"), *words), example("selma evaluate")
+    assert list(printed) == list(shown)
+    assert list(printed["scores"]["dsg"]) == list(example("selma run")["scores"]["merged"]["dsg"])
+
+
 def test_plugins_list(call: Call, example: Call, tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("import a_package_that_is_not_there\n")
@@ -110,3 +122,18 @@ def test_plugins_show(call: Call, example: Call) -> None:
     printed, shown = call("plugins", "show", "evaluator/dsg", "--json"), example("selma plugins show")
     assert list(printed) == list(shown)
     assert list(printed["options"][0]) == list(shown["options"][0])
+
+
+def test_score_and_compare(call: Call, root: Path, recipe: Path) -> None:
+    at, plugin = ("--json", "--store", str(recipe.parent / "store")), ("--plugin", str(recipe.parent / "fakes.py"))
+    call("run", str(recipe), *at)
+    page = (root / "docs/reference/json.md").read_text()
+    blocks = re.findall(r"^```json\n(.*?)^```", page.partition("## selma score")[2], flags=re.MULTILINE | re.DOTALL)
+    stored, answers, compared = map(json.loads, blocks[:3])
+    assert list(call("score", "latest", *at, *plugin)["scores"][0]) == list(stored["scores"][0])
+    answered = root / "tests/data/dsg/pali17b_dsg.csv.gz"
+    printed = call("score", "--benchmark", "dsg", "--answers", str(answered), "--t2i-model", "sd1dot1", "--json")
+    assert list(printed) == list(answers)
+    found = call("compare", "latest", *at, *plugin)
+    assert list(found) == list(compared)
+    assert [list(found[key][0]) for key in compared] == [list(compared[key][0]) for key in compared]

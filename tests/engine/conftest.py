@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from selma_core.cli import main
 from selma_core.engine import run
 from selma_core.result import Run
 from selma_core.session import Session, open_session
-from tests.engine.kit import FAKES, LIGHT, RECIPE, write_recipe
+from tests.engine.kit import FAKES, LIGHT, RECIPE, Call, write_recipe
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +64,17 @@ def session(folder: Path) -> Callable[..., Session]:
         return open_session(folder / f"{recipe}.yaml", overrides, store=folder / store, **more)  # type: ignore[arg-type]
 
     return session
+
+
+@pytest.fixture
+def call(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Runs a command in the folder; gives exit code, stdout, stderr."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("SELMA_STORE", str(folder / "store"))
+
+    def call(*words: str) -> tuple[int, str, str]:
+        code = main(words)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 
 from selma_core.store import Store
+
+Call = Callable[..., tuple[int, str, str]]
+"""Runs a command; gives exit code, stdout, stderr."""
 
 FAKES = Path(__file__).with_name("fakes.py")
 

@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from selma_core.cli import main
 from selma_core.store import Store
-from tests.engine.kit import write_recipe
+from tests.engine.kit import Call, write_recipe
 from tests.engine.test_ablation import ABLATION
-
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Runs a command in the folder; gives exit code, stdout, stderr."""
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("SELMA_STORE", str(folder / "store"))
-
-    def call(*words: str) -> tuple[int, str, str]:
-        code = main(words)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def test_run_prints_one_json_object(call: Call, folder: Path) -> None:
@@ -90,11 +73,12 @@ def test_plan_as_json_and_as_table(call: Call) -> None:
     code, out, _ = call("plan", "selma.yaml", "--json")
     assert code == 0
     stages = json.loads(out)["stages"]
-    assert set(json.loads(out)) == {"stages"}
-    assert all(set(stage) == {"id", "kind", "plugin", "fingerprint", "status"} for stage in stages)
+    assert set(json.loads(out)) == {"stages", "expected_seconds", "not_expected"}
+    keys = {"id", "kind", "plugin", "fingerprint", "status", "expected_seconds"}
+    assert all(set(stage) == keys for stage in stages)
     assert {stage["status"] for stage in stages} == {"run"}
     _, out, _ = call("plan", "selma.yaml")
-    assert out.splitlines()[-1] == "16 run"
+    assert out.splitlines()[-2] == "16 run"
 
 
 def test_why_says_what_differs(call: Call) -> None:
@@ -136,7 +120,8 @@ def test_ablate_prints_a_table_and_json(call: Call, folder: Path) -> None:
     write_recipe(folder / "scales.yaml", ABLATION)
     code, out, _ = call("ablate", "scales.yaml", "--plan")
     assert code == 0
-    assert out.splitlines()[-1] == "22 run, 42 shared"
+    assert out.splitlines()[-2:] == ["22 run, 42 shared", "expected: not known, this store holds nothing of the kind"]
+    assert len([line for line in out.splitlines() if "shared" in line]) == 1
     code, out, _ = call("ablate", "scales.yaml", "--json")
     result: dict[str, Any] = json.loads(out)
     assert (code, list(result["scores"])) == (0, ["one", "two", "three", "same"])

@@ -168,7 +168,7 @@ def test_bug_3_class_scores_are_of_the_last_crop_only(entry: Entry) -> None:
 
 
 def test_bug_4_a_parent_in_a_later_row_has_not_cascaded_yet(entry: Entry) -> None:
-    """Bowl (row 2) depends on table (row 3), its colour (row 1) on the bowl: in place, row 1 sees a bowl that counts."""
+    """The bowl (row 2) depends on the table (row 3), its colour (row 1) on the bowl, which row 1 still sees count."""
     found = summaries(Judge(no=["Is there a table?"]), entry, items("late"))
     assert values(found["official"]) == {"late": pytest.approx(1 / 3)}
     assert values(found["fixed"]) == {"late": 0.0}

@@ -12,10 +12,15 @@ from typing import Any
 import pytest
 from selma_plugins.evaluation.answers import verdict
 from selma_plugins.evaluation.benchmark import BenchmarkPrompt
+from selma_plugins.evaluation.dsg import Dsg
 from selma_plugins.evaluation.dsg_scores import question_scores, questions_of, summarise_rows
+from selma_plugins.evaluation.options import DsgOptions
 from selma_plugins.evaluation.rules import rule_of
 
-from selma_core.data import Atom, Entry, ItemAtoms, Summary
+from selma_core.artifacts.scores import ScoreTable, read_scores, write_scores
+from selma_core.data import Atom, Entry, ItemAtoms, MetricInfo, Summary
+from selma_core.options import Slot
+from selma_core.scoring import summarise
 from selma_core.statistics import paired
 
 Observations = dict[str, tuple[ItemAtoms, ...]]
@@ -81,6 +86,23 @@ def test_an_unanswered_prompt_is_missing_not_zero(
     assert macro(result) == pytest.approx(golden["without_tifa160_134"][rule], abs=5e-5)
     assert (result.n_prompts, result.n_images, result.n_atoms) == (1059, 1059, 8174)
     assert result.coverage == pytest.approx(8174 / 8182)
+
+
+def test_stored_answers_give_every_golden_value(
+    observations: Observations, specs: dict[str, Any], golden: dict[str, Any], tmp_path: Path
+) -> None:
+    """From files alone, as a report or another rule reads them: all six rules, all eight groups."""
+    rows = with_zero(observations["sd2dot1"], specs)
+    write_scores(tmp_path, ScoreTable(MetricInfo(name="dsg", judge="pali17b"), specs, rows), [])
+    table = read_scores(tmp_path)
+    evaluator = Dsg(DsgOptions(benchmark="dsg1k", judge=Slot("openai")))
+    for rule, column in MACRO.items():
+        result = summarise(evaluator, table, rule)
+        assert (result.judge, result.rule, result.n_prompts, result.n_atoms) == ("pali17b", rule, 1060, 8182)
+        assert macro(result) == pytest.approx(golden["overall"][column]["macro"], abs=5e-5)
+        for name, row in golden["groups"].items():
+            wanted = 100 * row["all_yes"] / row["prompts"] if rule == "strict" else row[rule]
+            assert macro(result, name) == pytest.approx(wanted, abs=5e-5), (rule, name)
 
 
 def test_strict_counts_565_prompts(observations: Observations, specs: dict[str, Any]) -> None:

@@ -64,6 +64,7 @@ VARIED = [
     _case("svd", k=12, plus=EXACT),
     _case("svd", k=2, plus=INDEPENDENT, minus=CONTRACT),
     _case("svd", route="qr"),
+    _case("svd", route="gram_core"),
     _case("svd", route="thin"),
     _case("svd", route="gram"),
     _case("svd", cache_mb=1),

@@ -59,7 +59,7 @@ TABLE: list[tuple[str, dict[str, object], Reference]] = [
     ("selma_released", {}, LINEAR),
     ("cat", {}, LINEAR),
     ("svd", {"k": 3}, cut(3)),
-    *(("svd", {"k": 3, "route": route}, cut(3)) for route in ("qr", "thin", "gram")),
+    *(("svd", {"k": 3, "route": route}, cut(3)) for route in ("gram_core", "qr", "thin", "gram")),
     *(("ties", {"density": 0.4, "max_bytes": limit}, tied(0.4)) for limit in (2**28, 0)),
     *(("ties", {"density": 0.4, "variant": "peft", "vote": v}, tied(0.4, "peft", v)) for v in ("total", "frequency")),
     ("ties", {"density": 0.4, "variant": "paper"}, tied(0.4, "paper")),

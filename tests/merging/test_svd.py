@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from selma_plugins.merging import cache
+from selma_plugins.merging.grams import Grams
 from selma_plugins.merging.spectra import gram, thin
 from selma_plugins.merging.stacked import Stack
 
@@ -39,7 +40,7 @@ def excess(layer: LayerJob, k: int, **options: object) -> float:
     return float((found - wanted).norm() / torch.linalg.svdvals(wanted)[k:].norm())
 
 
-@pytest.mark.parametrize("route", ["auto", "qr", "thin", "gram"])
+@pytest.mark.parametrize("route", ["auto", "gram_core", "qr", "thin", "gram"])
 @pytest.mark.parametrize("shape", [(60, 50), (50, 60), (24, 24), (24, 40), (40, 24)], ids=str)
 def test_exact_routes_are_optimal(route: str, shape: tuple[int, int]) -> None:
     layer = job(decaying(shape, 8, 4), [0.4, -0.2, 0.3, 0.1])
@@ -106,19 +107,48 @@ def test_a_stack_is_its_experts(seed: int, shape: tuple[int, int]) -> None:
     torch.testing.assert_close(delta(found), total(experts, [0.5, -1.0, 2.0]), rtol=1e-10, atol=1e-10)
 
 
-def test_further_weights_use_the_decomposition_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("route", "kind"), [("qr", Stack), ("auto", Grams)])
+def test_further_weights_use_the_decomposition_again(
+    route: str, kind: type[Stack | Grams], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also from tensors read again, and from another strategy object; the bytes are those without a cache."""
     calls: list[int] = []
-    of = Stack.of
-    monkeypatch.setattr(Stack, "of", lambda parts: calls.append(1) or of(parts))  # type: ignore[func-returns-value]
+    of = kind.of
+    monkeypatch.setattr(kind, "of", lambda parts: calls.append(1) or of(parts))  # type: ignore[func-returns-value]
     weights = ([0.5, 0.5], [0.9, -0.3])
-    plain = [merged(build("svd", k=3), job(decaying((20, 30), 4, 2), w)) for w in weights]
+    plain = [merged(build("svd", k=3, route=route), job(decaying((20, 30), 4, 2), w)) for w in weights]
     assert len(calls) == 2
-    again = [merged(build("svd", k=3, cache_mb=1), job(decaying((20, 30), 4, 2), w)) for w in weights]
+    again = [merged(build("svd", k=3, route=route, cache_mb=1), job(decaying((20, 30), 4, 2), w)) for w in weights]
     assert len(calls) == 3
     assert all(torch.equal(a, b) for a, b in zip(plain, again, strict=True))
-    merged(build("svd", k=3, cache_mb=1), job(decaying((20, 30), 4, 2, low=0.02), weights[0]))
+    merged(build("svd", k=3, route=route, cache_mb=1), job(decaying((20, 30), 4, 2, low=0.02), weights[0]))
     assert len(calls) == 4
+
+
+def test_further_ranks_use_the_same_decomposition(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    eigh = torch.linalg.eigh
+    monkeypatch.setattr(torch.linalg, "eigh", lambda matrix: calls.append(1) or eigh(matrix))  # type: ignore[func-returns-value]
+    each = job(decaying((20, 30), 4, 2), [0.5, 0.5])
+    found = [merged(build("svd", k=k, cache_mb=1), each) for k in (2, 5)]
+    assert len(calls) == 1
+    assert torch.equal(found[0], merged(build("svd", k=2), each))
+    assert torch.equal(found[1], merged(build("svd", k=5), each))
+
+
+def test_experts_whose_rows_depend_on_one_another_go_the_way_of_bases() -> None:
+    """A shared A (SELMA's experts start from one), duplicates, a sum that cancels: Gram matrices would lose digits."""
+    first, second = decaying((20, 30), 4, 2)
+    assert Grams.of([first, second]) is not None
+    assert Grams.of([first, first]) is None
+    assert Grams.of([first, Factors(up=second.up, down=first.down * (1 + 1e-7))]) is None
+    near = Factors(up=first.up, down=first.down + 1e-3 * second.down)
+    grams = Grams.of([first, near])
+    assert grams is not None
+    assert grams.inside([1.0, 1.0]) is not None
+    for pair, weights in (([first, first], [0.5, 0.5]), ([first, near], [1.0, -1.0])):
+        found = merged(build("svd", k=8), job(pair, weights))
+        torch.testing.assert_close(found, total(pair, weights), rtol=1e-3, atol=1e-5)
 
 
 def test_the_cache_stays_within_its_size() -> None:

@@ -58,7 +58,7 @@ def test_same_seed_same_interval() -> None:
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = np.random.default_rng(0).random((2, 50)).tolist()
     whole = bootstrap_mean(a, seed=0), paired(keyed(a), keyed(b), seed=0)
-    monkeypatch.setattr("selma_core.statistics._CHUNK_CELLS", 1234)
+    monkeypatch.setattr("selma_core.statistics.resampling._CHUNK_CELLS", 1234)
     assert (bootstrap_mean(a, seed=0), paired(keyed(a), keyed(b), seed=0)) == whole
 
 

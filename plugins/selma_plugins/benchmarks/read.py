@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +79,10 @@ def _guess(path: Path) -> str:
         if len(found) != 1:
             raise ArtifactError(f"{path}: a benchmark's folder holds either lists of prompts in *.json, or *.txt files")
         return found[0]
-    guess = {".csv": _guess_csv, ".json": _guess_json, ".jsonl": _guess_jsonl, ".txt": lambda _: "lines"}
-    if path.suffix.lower() not in guess:
-        raise ArtifactError(f"{path}: cannot tell the format; the name must end in {', '.join(guess)}")
-    return guess[path.suffix.lower()](path)
+    suffix = path.suffix.lower()
+    if suffix not in _GUESSES:
+        raise ArtifactError(f"{path}: cannot tell the format; the name must end in {', '.join(_GUESSES)}")
+    return _GUESSES[suffix](path)
 
 
 def _guess_csv(path: Path) -> str:
@@ -100,3 +101,15 @@ def _guess_jsonl(path: Path) -> str:
     if "vqa_list" in first:
         return "geneval2_jsonl"
     return "geneval_jsonl" if {"tag", "include"} <= first.keys() else "prompts_jsonl"
+
+
+def _guess_txt(path: Path) -> str:
+    return "lines"
+
+
+_GUESSES: dict[str, Callable[[Path], str]] = {
+    ".csv": _guess_csv,
+    ".json": _guess_json,
+    ".jsonl": _guess_jsonl,
+    ".txt": _guess_txt,
+}

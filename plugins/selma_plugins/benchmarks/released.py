@@ -50,7 +50,7 @@ def geneval_jsonl(path: Path, entry: Entry) -> Iterator[BenchmarkItem]:
     """
     for index, (where, row) in enumerate(json_rows(path)):
         text, tag = take(row, "prompt", where), take(row, "tag", where)
-        clauses = {key: take(row, key, where, list) for key in ("include", "exclude") if key in row}
+        clauses: dict[str, Any] = {key: take(row, key, where, list) for key in ("include", "exclude") if key in row}
         yield BenchmarkItem(f"{index:05d}", text, tag, {"tag": tag, **clauses})
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import lru_cache
+from queue import SimpleQueue
+from ssl import SSLContext
 from typing import Any, NoReturn
 
 import httpx
@@ -12,7 +16,7 @@ from selma_core.data import ChatReply, ChatRequest
 from selma_core.errors import UserError, did_you_mean
 from selma_plugins.chat.options import OPENAI_URL, OpenAIOptions
 from selma_plugins.chat.retry import RETRY_STATUSES, TransientError, retrying, seconds_asked
-from selma_plugins.chat.wire import PATHS, body, error_line, parse
+from selma_plugins.chat.wire import PATHS, content, error_line, parse
 
 _NO_SUCH_MODEL = frozenset({"model_not_found", "invalid_model", "NotFoundError"})
 _NO_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
@@ -49,25 +53,41 @@ class OpenAIChat:
         workers = min(self._options.concurrency, len(requests))
         timeout = httpx.Timeout(self._options.timeout, connect=min(10.0, self._options.timeout))
         pool = ThreadPoolExecutor(workers, thread_name_prefix="selma-openai")
-        with httpx.Client(headers=headers, timeout=timeout, limits=httpx.Limits(max_connections=workers)) as client:
+        # A client each: one for all looks through all of its connections at every request.
+        with ExitStack() as stack:
+            clients: SimpleQueue[httpx.Client] = SimpleQueue()
+            for _ in range(workers):
+                client = httpx.Client(headers=headers, timeout=timeout, verify=_certificates())
+                clients.put(stack.enter_context(client))
             try:
-                return list(pool.map(lambda request: self._one(client, request), requests))
+                return list(pool.map(lambda request: self._with_client(clients, request), requests))
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
+    def _with_client(self, clients: SimpleQueue[httpx.Client], request: ChatRequest) -> ChatReply:
+        client = clients.get()
+        try:
+            return self._one(client, request)
+        finally:
+            clients.put(client)
+
     def _one(self, client: httpx.Client, request: ChatRequest) -> ChatReply:
         options = self._options
+        try:
+            sent = content(request, options)
+        except ValueError as error:
+            return ChatReply(error=f"{self.identity}: {error}")
         attempt = retrying(options.attempts, options.backoff, options.max_wait)
         try:
-            reply: ChatReply = attempt(self._post, client, request)
+            reply: ChatReply = attempt(self._post, client, request, sent)
         except TransientError as error:
             return ChatReply(error=self._scrub(f"{self.identity}: {error} ({options.attempts} tries)"))
         return reply
 
-    def _post(self, client: httpx.Client, request: ChatRequest) -> ChatReply:
+    def _post(self, client: httpx.Client, request: ChatRequest, sent: bytes) -> ChatReply:
         url = self._options.base_url.rstrip("/") + PATHS[self._options.mode]
         try:
-            response = client.post(url, json=body(request, self._options))
+            response = client.post(url, content=sent)
         except httpx.TimeoutException:
             raise TransientError(f"no answer within {self._options.timeout:g} s") from None
         except httpx.TransportError as error:
@@ -107,7 +127,7 @@ class OpenAIChat:
         for _, line in self._options.needs():
             raise UserError(f"openai: {line}")
         key = self._options.key()
-        return {"Authorization": f"Bearer {key}"} if key else {}
+        return {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
 
     def _scrub(self, line: str) -> str:
         key = self._options.key()
@@ -119,3 +139,9 @@ def _json_or_text(response: httpx.Response) -> Any:
         return response.json()
     except ValueError:
         return response.text
+
+
+@lru_cache(maxsize=1)
+def _certificates() -> SSLContext:
+    """Reading them takes longer than a question."""
+    return httpx.create_ssl_context()

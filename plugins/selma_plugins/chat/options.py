@@ -38,6 +38,7 @@ class OpenAIOptions:
     base_url: str = option(OPENAI_URL, help="address up to and including /v1", check=_no_login)
     mode: Literal["chat", "completion"] = option("chat", help="chat/completions, or plain completions")
     top_p: float = option(1.0, help="nucleus sampling; 1 leaves it out", check=between(0, 1))
+    constrain: bool = option(False, help="vLLM: a request with choices can be answered by one of them only")
     extra: dict[str, Any] = option(
         {}, help="further fields of the request; null removes a field (reasoning models)", check=_no_secrets
     )

@@ -36,7 +36,8 @@ class Dpg:
     def info(self) -> MetricInfo:
         """`judge` is the plugin's name until `observe` has met the judge, then its identity."""
         rules = tuple(sorted(DPG_RULES, key=lambda name: name != self._options.rule))
-        return MetricInfo(name="dpg", version="1", rules=rules, judge=self._judge)
+        scale = "share of questions answered yes, zeroed along their dependencies"
+        return MetricInfo(name="dpg", version="1", rules=rules, judge=self._judge, scale=scale)
 
     def prepare(self, prompts: Sequence[Prompt], context: Context) -> dict[str, Any]:
         """prompt id -> spec.
@@ -79,7 +80,7 @@ class Dpg:
         return rule_of(rule).image(spec, crops_of(atoms, spec))
 
     def aggregate(self, rows: Sequence[ItemAtoms], specs: Mapping[str, Any], rule: str) -> Summary:
-        """The mean over prompts; categories are the question classes, `broad` and `broad/detailed`, as the rule says."""
+        """The mean over prompts; categories: the question classes (`broad`, `broad/detailed`) as the rule has them."""
         summary = average_over_prompts(
             rows,
             specs,

@@ -17,6 +17,7 @@ def selma_evaluators() -> Iterator[EvaluatorRecord]:
         summary="yes/no questions about each image, scored along their dependencies",
         factory="selma_plugins.evaluation.dsg:Dsg",
         options=DsgOptions,
+        reader="selma_plugins.evaluation.dsg_answers:read_answers",
         revision=1,
         reference="Cho et al. 2024, Davidsonian Scene Graph, arXiv 2310.18235",
     )

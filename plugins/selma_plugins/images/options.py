@@ -19,6 +19,14 @@ def scheduler_name(instance: Any, field: attrs.Attribute[Any], value: str) -> No
 
 
 @attrs.frozen
+class ImageFolderOptions:
+    """Options of `image_folder`."""
+
+    folder: str = entry("folders", help="folder of images; pinned by its content")
+    k: int = option(1, help="images that each prompt should have; fewer are reported", check=at_least(1))
+
+
+@attrs.frozen
 class DiffusersOptions:
     """Options of `diffusers`."""
 

@@ -8,7 +8,7 @@ from selma_core.merging.options import MergeOptions, one_of
 from selma_core.options import at_least, between, option
 
 CUTS = ("fixed", "sv_ratio", "sv_cumulative", "sv_fro")
-ROUTES = ("auto", "qr", "thin", "gram", "randomized")
+ROUTES = ("auto", "gram_core", "qr", "thin", "gram", "randomized")
 VARIANTS = ("selma", "peft", "paper", "sd-mecha")
 COUNTING = ("peft", "sd-mecha")
 INNER = ("linear", "ties", "magnitude", "breadcrumbs", "breadcrumbs_ties", "dare", "dare_ties", "della", "della_ties")
@@ -36,7 +36,9 @@ class SvdOptions(MergeOptions):
         help="`sv_ratio`: S_0/S_j < k; `sv_cumulative`: share k of sum S; `sv_fro`: share k of |D| (energy k^2)",
         check=one_of(*CUTS),
     )
-    route: str = option("auto", help="auto, qr, thin, gram (exact), randomized (1 % off)", check=one_of(*ROUTES))
+    route: str = option(
+        "auto", help="auto, gram_core, qr, thin, gram (exact), randomized (1 % off)", check=one_of(*ROUTES)
+    )
     cache_mb: int = option(
         0,
         help="memory for decompositions that further weights of the same experts use again, in one process",

@@ -64,6 +64,7 @@ def _low_rank() -> Iterator[MergeStrategyRecord]:
         summary="the best rank-k approximation of sum w_i D_i, from the factors",
         factory="selma_plugins.merging.svd:Svd",
         options=SvdOptions,
+        revision=2,
         reference="Eckart & Young 1936; arXiv 0909.4061; kohya-ss/sd-scripts resize_lora (rules for k)",
     )
     yield MergeStrategyRecord(

@@ -10,10 +10,12 @@ from selma_core.merging.algebra import concatenate, matrix, present
 from selma_core.merging.strategy import Strategy
 from selma_core.protocols import Factors, LayerJob
 from selma_core.seeds import derive_seed
-from selma_plugins.merging.cache import stack_of
+from selma_plugins.merging.cache import decomposed
 from selma_plugins.merging.claims import CONTRACT, HOMOGENEITY, ODDNESS, OPTIMALITY, USUAL
+from selma_plugins.merging.grams import Grams
 from selma_plugins.merging.options import SvdOptions
 from selma_plugins.merging.spectra import gram, thin
+from selma_plugins.merging.stacked import Stack
 
 OVERSAMPLE, POWER = 16, 2
 
@@ -25,7 +27,9 @@ class Svd(Strategy[SvdOptions]):
     `sv_cumulative`, `sv_fro`; for a share e of the energy |D|^2, `sv_fro` with k = sqrt(e). k = 0 is the zero delta.
     Fewer columns where D has a lower rank. Routes, R = sum r_i:
 
-    - qr: QR of [B_1 ... B_T] and [A_1' ... A_T'], then the small core. No m x n matrix. `auto` where R < min(m, n).
+    - gram_core: Gram matrices of [B_1 ... B_T] and [A_1; ...; A_T], all else R x R in float64 (`grams`). No m x n
+      matrix. `auto` where R < min(m, n); goes on as qr where the A_i nearly depend on one another or the sum cancels.
+    - qr: QR of [B_1 ... B_T] and [A_1' ... A_T'], then the small core. No m x n matrix.
     - gram: eigenvectors of D D' (or D' D) in float64. `auto` otherwise.
     - thin: the SVD routine on D.
     - randomized: range finder with 2 power iterations and 16 further columns (arXiv 0909.4061, algorithm 4.4).
@@ -47,12 +51,23 @@ class Svd(Strategy[SvdOptions]):
         size = self._fixed(parts) + OVERSAMPLE
         if route == "randomized" and size < min(shorter, total):
             return sketched(concatenate(terms), self._fixed(parts), size, self._stream(job, rows, columns))
-        if route == "qr" or (route in ("auto", "randomized") and total < shorter):
-            stack = stack_of(parts, self.options.cache_mb * 2**20)
-            inside = gram(stack.core([weight for weight, _ in terms]))
-            return stack.lift(inside.balanced(self._cut(inside.s, parts)))
+        if route in ("qr", "gram_core") or (route in ("auto", "randomized") and total < shorter):
+            return (None if route == "qr" else self._by_grams(job, terms)) or self._by_bases(job, terms)
         found = (thin if route == "thin" else gram)(matrix(concatenate(terms)))
         return found.balanced(self._cut(found.s, parts))
+
+    def _by_grams(self, job: LayerJob, terms: Sequence[tuple[float, Factors]]) -> Factors | None:
+        parts = [part for _, part in terms]
+        grams = decomposed(job, Grams.of, self.options.cache_mb * 2**20)
+        inside = grams.inside([weight for weight, _ in terms]) if grams else None
+        k = self._cut(inside.s, parts) if inside else 0
+        return inside.cut(parts, k) if inside and k else None
+
+    def _by_bases(self, job: LayerJob, terms: Sequence[tuple[float, Factors]]) -> Factors:
+        stack = decomposed(job, Stack.of, self.options.cache_mb * 2**20)
+        assert stack is not None
+        inside = gram(stack.core([weight for weight, _ in terms]))
+        return stack.lift(inside.balanced(self._cut(inside.s, [part for _, part in terms])))
 
     def _stream(self, job: LayerJob, rows: int, columns: int) -> torch.Generator:
         """Of the layer: it knows no order of experts."""

@@ -23,7 +23,7 @@ from selma_plugins.vqa.options import CompBenchOptions
 from selma_plugins.vqa.phrases import asked as questions_among
 from selma_plugins.vqa.phrases import template_phrases
 from selma_plugins.vqa.probabilities import Probabilities
-from selma_plugins.vqa.spacy_phrases import spacy_chunker
+from selma_plugins.vqa.spacy_phrases import Chunker, spacy_chunker
 from selma_plugins.vqa.vqascore import normalised
 
 OTHER_PARTS = ("spatial", "3d_spatial", "numeracy", "non_spatial", "complex")
@@ -41,7 +41,8 @@ class CompBench:
     def info(self) -> MetricInfo:
         """One rule, named after who found the phrases: `product.template` or `product.spacy`."""
         rule = f"product.{self._options.phrases}"
-        return MetricInfo(name="t2i_compbench", version="1", rules=(rule,), judge=self._judge)
+        scale = "product over noun phrases of P(yes) / (P(yes) + P(no))"
+        return MetricInfo(name="t2i_compbench", version="1", rules=(rule,), judge=self._judge, scale=scale)
 
     def prepare(self, prompts: Sequence[Prompt], context: Context) -> dict[str, Any]:
         """prompt id -> spec; prompts of the other categories have no phrases and are warned of.
@@ -49,9 +50,7 @@ class CompBench:
         Raises:
             UserError: spaCy is asked for and not installed.
         """
-        find, found_by = template_phrases, "template"
-        if self._options.phrases == "spacy":
-            find, found_by = spacy_chunker(self._options.spacy_model)
+        find, found_by = self._chunker()
         specs = {}
         for prompt in prompts:
             groups = groups_of(prompt)
@@ -106,6 +105,11 @@ class CompBench:
             judge=self._options.judge.use,
             expected=lambda spec: len(spec["phrases"]),
         )
+
+    def _chunker(self) -> tuple[Chunker, str]:
+        if self._options.phrases == "spacy":
+            return spacy_chunker(self._options.spacy_model)
+        return template_phrases, "template"
 
 
 def _request(item: ImageItem, phrase: str) -> ChatRequest:

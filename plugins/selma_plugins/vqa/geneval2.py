@@ -46,7 +46,8 @@ class GenEval2:
     def info(self) -> MetricInfo:
         """`judge` is the plugin's name until `observe` has met the judge, then its identity."""
         rules = tuple(sorted(RULES, key=lambda name: name != self._options.rule))
-        return MetricInfo(name="geneval2", version="1", rules=rules, judge=self._judge)
+        scale = "mean probability of the right answers: gm geometric, am arithmetic"
+        return MetricInfo(name="geneval2", version="1", rules=rules, judge=self._judge, scale=scale)
 
     def prepare(self, prompts: Sequence[Prompt], context: Context) -> dict[str, Any]:
         """prompt id -> spec.

@@ -41,7 +41,8 @@ class LlmJudge:
     def info(self) -> MetricInfo:
         """`judge` is the plugin's name until `observe` has met the judge, then its identity."""
         rules = tuple(sorted(RULES, key=lambda name: name != self._options.rule))
-        return MetricInfo(name="llm_judge", version="1", rules=rules, judge=self._judge)
+        scale = "1 the image wins, 0.5 tie, 0 the baseline wins; the mean is the win rate, ties as half"
+        return MetricInfo(name="llm_judge", version="1", rules=rules, judge=self._judge, scale=scale)
 
     def against(self, baseline: Sequence[ImageItem]) -> None:
         """The images to compare with; they are paired by prompt and sample index.

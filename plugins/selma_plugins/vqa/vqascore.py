@@ -45,7 +45,8 @@ class VqaScore:
         """`judge` is the plugin's name until `observe` has met the judge, then its identity."""
         formulas = sorted(FORMULAS, key=lambda name: name != self._options.formula)
         rules = tuple(f"{self._options.template}.{name}" for name in formulas)
-        return MetricInfo(name="vqascore", version="1", rules=rules, judge=self._judge)
+        scale = "p_yes: P(yes) over all first tokens; normalised: P(yes) / (P(yes) + P(no))"
+        return MetricInfo(name="vqascore", version="1", rules=rules, judge=self._judge, scale=scale)
 
     def prepare(self, prompts: Sequence[Prompt], context: Context) -> dict[str, Any]:
         """prompt id -> spec."""

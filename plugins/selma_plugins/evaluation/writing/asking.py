@@ -55,7 +55,9 @@ def ask_all(chat: ChatModel, wanted: Sequence[Wanted[T]], attempts: int) -> list
     for attempt in range(attempts):
         left = [i for i in range(len(wanted)) if isinstance(found.get(i, _NOT_ASKED), Failed)]
         answers = replies(chat, [_request(wanted[i], attempt) for i in left])
-        found |= {i: _read(wanted[i], reply) for i, reply in zip(left, answers, strict=True)}
+        for i, reply in zip(left, answers, strict=True):
+            content: T | Failed = _read(wanted[i], reply)
+            found[i] = content
     return [found[i] for i in range(len(wanted))]
 
 

@@ -60,7 +60,7 @@ def warn_of(specs: Mapping[str, Spec], context: Context) -> None:
         context.warn(f"{len(lines)} lines of written questions needed care; first: {lines[0]}")
 
 
-def without_questions(item: ImageItem, spec: Spec) -> ItemAtoms:
+def without_questions(item: ImageItem, spec: Mapping[str, Any]) -> ItemAtoms:
     """The row of an image of a prompt that has no questions."""
     atom = Atom(key=UNWRITTEN, value=None, raw=f"no questions: {spec['unwritten']}", status="skipped")
     return ItemAtoms(item_id=item.item_id, prompt_id=item.prompt.id, k=item.k, atoms=(atom,))

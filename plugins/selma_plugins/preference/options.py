@@ -1,0 +1,93 @@
+"""Options of the preference models."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from selma_core.options import between, entry, option, positive
+
+PickScoreRule = Literal["official", "cosine"]
+ClipScoreRule = Literal["cosine", "x100", "clip_s"]
+HpsRule = Literal["x100", "cosine"]
+DenscoreRule = Literal["official", "x100"]
+Split = Literal["official", "fixed"]
+
+_RULE = "how the stored value becomes the score"
+_BATCH = "images per forward pass on a GPU; a CPU takes them one by one"
+_TOKENIZER = "folder or entry with the tokenizer"
+
+
+@attrs.frozen(kw_only=True)
+class PickScoreOptions:
+    """Options of `pickscore`."""
+
+    model: str = entry("models", "pickscore_v1", help="a CLIP model in transformers' form")
+    tokenizer: str = entry("models", "clip_vit_h14", help=_TOKENIZER)
+    rule: PickScoreRule = option("official", help=_RULE, changes_results=False)
+    batch_size: int = option(16, help=_BATCH, changes_results=False, check=positive)
+
+
+@attrs.frozen(kw_only=True)
+class ClipScoreOptions:
+    """Options of `clipscore`. Attributes: prefix = put before each prompt (Hessel et al. use "A photo depicts ")."""
+
+    model: str = entry("models", "clip_vit_b32", help="a CLIP model in transformers' form")
+    tokenizer: str = entry("models", "", help=f"{_TOKENIZER}; empty: the model's own")
+    prefix: str = option("", help="text put before each prompt")
+    rule: ClipScoreRule = option("cosine", help=_RULE, changes_results=False)
+    batch_size: int = option(16, help=_BATCH, changes_results=False, check=positive)
+
+
+@attrs.frozen(kw_only=True)
+class _HpsOptions:
+    """What both versions share. Attributes: antialias = as torchvision >= 0.17 resizes; before, it did not."""
+
+    tokenizer: str = entry("models", "clip_vit_h14", help=_TOKENIZER)
+    antialias: bool = option(True, help="shrink with antialiasing; false: as torchvision did before 0.17")
+    rule: HpsRule = option("x100", help=_RULE, changes_results=False)
+    batch_size: int = option(16, help=_BATCH, changes_results=False, check=positive)
+
+
+@attrs.frozen(kw_only=True)
+class Hps20Options(_HpsOptions):
+    """Options of `hpsv2`: version 2.0."""
+
+    model: str = entry("models", "hpsv2", help="HPSv2's open_clip checkpoint, or a CLIP folder")
+
+
+@attrs.frozen(kw_only=True)
+class Hps21Options(_HpsOptions):
+    """Options of `hpsv21`: version 2.1."""
+
+    model: str = entry("models", "hpsv21", help="HPSv2.1's open_clip checkpoint, or a CLIP folder")
+
+
+@attrs.frozen(kw_only=True)
+class ImageRewardOptions:
+    """Options of `imagereward`."""
+
+    model: str = entry("models", "imagereward", help="ImageReward's checkpoint")
+    tokenizer: str = entry("models", "bert_base_uncased", help=_TOKENIZER)
+    batch_size: int = option(16, help=_BATCH, changes_results=False, check=positive)
+
+
+@attrs.frozen(kw_only=True)
+class DenscoreOptions:
+    """Options of `denscore`.
+
+    Attributes:
+        split: `official` splits as the released code does (at `.` and `?` only); `fixed` at `.`, `!`, `?`, `;` too.
+        reweight: share that stays of the text feature's component along the mean direction of the reference texts.
+            LongAlign trains with 0.3; 1 leaves the feature as it is.
+        reference: a text file, one reference text a line; empty: the bundled ones.
+    """
+
+    model: str = entry("models", "denscore", help="a CLIP model in transformers' form")
+    tokenizer: str = entry("models", "clip_vit_h14", help=_TOKENIZER)
+    split: Split = option("official", help="how the prompt is cut into sentences")
+    reweight: float = option(1.0, help="share kept along the mean text direction", check=between(0, 1))
+    reference: str = entry("files", "", help="reference texts, one a line; empty: the bundled ones")
+    rule: DenscoreRule = option("official", help=_RULE, changes_results=False)
+    batch_size: int = option(16, help=_BATCH, changes_results=False, check=positive)
