@@ -12,7 +12,7 @@ from selma_plugins.evaluation.options import DSG_RULES, DsgOptions
 from selma_plugins.evaluation.writing.asking import RETRY_TEMPERATURE
 
 from selma_core.data import ChatReply, ChatRequest, ImageItem, Prompt
-from selma_core.errors import StageError
+from selma_core.errors import StageError, UserError
 from selma_core.options import Slot
 from selma_core.testing import FakeContext, Interrupted, check_evaluator
 from tests.evaluation.writer import Writer, prompt_of, step_of
@@ -218,7 +218,16 @@ def test_conformance(tmp_path: Path) -> None:
     assert summary.mean == 100.0
 
 
-@pytest.mark.parametrize("options", [{}, {"benchmark": "b", "writer": Slot("w")}])
-def test_questions_have_one_origin(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"give either benchmark .* or writer"):
-        DsgOptions(judge=Slot("j"), **options)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "no questions; name a question file, or a chat model that writes them"),
+        ({"benchmark": "b", "writer": Slot("w")}, "give either benchmark or writer"),
+    ],
+)
+def test_questions_have_one_origin(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    found = DsgOptions(judge=Slot("j"), **options)
+    ((_, line),) = found.needs()
+    assert message in line
+    with pytest.raises(UserError, match=f"^dsg: .*{message}"):
+        Dsg(found).prepare(PROMPTS, context_of(tmp_path, Writer()))

@@ -15,6 +15,8 @@ import pytest
 import yaml
 
 import selma_core
+from selma_core.cli.app import run_app
+from selma_core.errors import ConfigErrors
 from selma_core.result import Run
 from tests.chat.conftest import Server, failing, send
 from tests.engine.kit import FAKES, contents
@@ -111,6 +113,7 @@ def test_tifa_with_scripted_models(tmp_path: Path) -> None:
         ),
         "judge": scripted(answers={"is there a": "yes", "what": "cube"}, fail=[0]),
         "attempts": 1,
+        "outside": "wrong",
     }
     done = run(recipe(tmp_path, "tifa", options))
     assert done.ok, done.failed
@@ -172,6 +175,34 @@ def test_a_server_writes_and_judges_and_a_broken_run_goes_on(server: Server, tmp
     assert summary.mean == pytest.approx(100 * 2.5 / 3)
 
 
+@pytest.mark.parametrize(("evaluator", "rule"), [("dsg", "nodep"), ("tifa", "literal")])
+def test_stored_answers_are_scored_again_without_a_model(
+    evaluator: str, rule: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An artifact remembers neither the benchmark's nor the encoder's name, and scoring needs neither."""
+    writer = scripted(replies=[TIFA], repeat=True)
+    answers = {"is there a": "yes", "what": "cube"}
+    tifa = {"writer": writer, "judge": scripted(answers=dict(answers)), "checker": scripted(answers=dict(answers))}
+    done = run(recipe(tmp_path, evaluator, dsg_options() if evaluator == "dsg" else tifa | {"outside": "wrong"}))
+    capsys.readouterr()
+    assert run_app(["score", str(done.artifact("score[base]")), "--rule", rule, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["scores"]
+    summary = done.summaries["base"][evaluator]
+    # an answer without the one it depends on counts in `nodep`: the cube's colour
+    assert found["score"] == pytest.approx(75.0 if evaluator == "dsg" else summary.mean)
+
+
+def test_a_recipe_without_questions_stops_before_it_draws(tmp_path: Path) -> None:
+    path = recipe(tmp_path, "tifa", {"judge": scripted(), "benchmark": ""})
+    with pytest.raises(ConfigErrors) as caught:
+        run(path)
+    message = str(caught.value)
+    assert "stages.score.options.benchmark" in message
+    assert "no questions" in message
+    assert "stages.score.options.embedder" in message
+    assert not list((tmp_path / "store").rglob("*.png"))
+
+
 @pytest.mark.parametrize(("evaluator", "name"), [("dsg", "questions.csv"), ("tifa", "questions.json")])
 def test_written_questions_can_be_frozen_into_a_file(evaluator: str, name: str, root: Path, tmp_path: Path) -> None:
     """The script of the how-to makes a benchmark of them, which scores the same."""
@@ -182,6 +213,7 @@ def test_written_questions_can_be_frozen_into_a_file(evaluator: str, name: str, 
     tifa = {
         "writer": scripted(replies=[TIFA], repeat=True),
         "checker": scripted(answers={"is there a": "yes", "what": "cube"}),
+        "outside": "wrong",
     }
     options = (dsg_options() if evaluator == "dsg" else tifa) | {"judge": judge}
     first = run(recipe(tmp_path, evaluator, options))
@@ -189,7 +221,8 @@ def test_written_questions_can_be_frozen_into_a_file(evaluator: str, name: str, 
     subprocess.run([sys.executable, tmp_path / "freeze.py", folder, tmp_path / name], check=True)
     frozen = str(tmp_path / name)
     bench = {"use": "benchmark_prompts", "options": {"benchmark": frozen}}
-    second = run(recipe(tmp_path, evaluator, {"benchmark": frozen, "judge": judge}, bench))
+    outside = {"outside": "wrong"} if evaluator == "tifa" else {}
+    second = run(recipe(tmp_path, evaluator, {"benchmark": frozen, "judge": judge} | outside, bench))
     assert second.ok, second.failed
     written, read = (done.summaries["base"][evaluator] for done in (first, second))
     assert read.coverage == 1.0

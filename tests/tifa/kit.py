@@ -82,7 +82,8 @@ def context_of(workdir: Path, *entries: Entry, **models: Any) -> FakeContext:
 
 
 def tifa(**options: Any) -> Tifa:
-    """The evaluator over the sample, asked by `judge`."""
+    """The evaluator over the sample, asked by `judge`; without an encoder where none is named."""
+    options = options if "embedder" in options else options | {"outside": "wrong"}
     return Tifa(TifaOptions(**{"benchmark": "sample", "judge": Slot("judge")} | options))
 
 

@@ -8,11 +8,13 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 from selma_plugins.tifa import embedding
 from selma_plugins.tifa.choosing import likeliest_choice, literal_choice
+from selma_plugins.tifa.evaluator import Tifa
 from selma_plugins.tifa.options import TifaOptions
 from selma_plugins.tifa.plugin import selma_evaluators
 
@@ -106,7 +108,7 @@ def test_both_wordings(protocol: str, show: bool, wanted: str, tmp_path: Path) -
     ("options", "rules"),
     [
         ({"embedder": "m"}, ("official", "literal")),
-        ({}, ("literal",)),
+        ({"outside": "wrong"}, ("literal",)),
         ({"answers": "logprobs"}, ("logprobs",)),
         ({"protocol": "selma", "embedder": "m"}, ("selma", "selma_literal")),
         ({"protocol": "selma", "answers": "logprobs"}, ("selma_logprobs",)),
@@ -212,16 +214,32 @@ def test_broken_question_files_are_named(rows: list[dict[str, object]], message:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "option", "message"),
     [
-        ({}, "give either benchmark"),
-        ({"benchmark": "b", "writer": Slot("w")}, "give either benchmark"),
-        ({"benchmark": "b", "checker": Slot("c")}, "checker filters written questions: it needs a writer"),
+        ({}, "benchmark", "no questions; name a question file, or a chat model that writes them"),
+        ({"benchmark": "b", "writer": Slot("w")}, "writer", "give either benchmark or writer"),
+        ({"benchmark": "b", "checker": Slot("c")}, "checker", "filters written questions only"),
+        ({"benchmark": "b", "outside": "nearest"}, "embedder", "or set outside: wrong"),
     ],
 )
-def test_questions_have_one_origin(options: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        TifaOptions(judge=Slot("j"), **options)  # type: ignore[arg-type]
+def test_what_is_missing_is_said_before_a_run_starts(
+    options: dict[str, Any], option: str, message: str, tmp_path: Path
+) -> None:
+    found = TifaOptions(**{"judge": Slot("j"), "outside": "wrong"} | options)
+    ((where, line),) = found.needs()
+    assert where == option
+    assert message in line
+    with pytest.raises(UserError, match=r"^tifa: "):
+        Tifa(found).prepare(PROMPTS, context_of(tmp_path))
+
+
+def test_nothing_is_missing() -> None:
+    for options in (
+        {"benchmark": "b", "embedder": "m"},
+        {"benchmark": "b", "answers": "logprobs"},
+        {"writer": Slot("w"), "checker": Slot("c"), "outside": "wrong"},
+    ):
+        assert list(TifaOptions(judge=Slot("j"), **options).needs()) == []  # type: ignore[arg-type]
 
 
 def test_conformance(tmp_path: Path) -> None:

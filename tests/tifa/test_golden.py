@@ -8,7 +8,10 @@ import pytest
 from selma_plugins.tifa import embedding
 from selma_plugins.tifa.scores import STDEV
 
+from selma_core.artifacts.scores import ScoreTable
+from selma_core.catalog import Catalog
 from selma_core.data import Summary
+from selma_core.rescoring import rescore, scoring_evaluator
 from tests.tifa.kit import PROMPTS, RELEASED, Always, Released, context_of, evaluate, images, tifa
 
 OUTSIDE = [("drawbench_52", "0")]
@@ -76,3 +79,16 @@ def test_without_an_encoder_the_rule_has_another_name(tmp_path: Path) -> None:
     # the gold answer is 2, so the one answer outside its choices is wrong either way
     assert evaluator.aggregate(rows, specs, "literal").mean == 81.25
     assert context.warnings == ["1 of 19 answers are none of the choices; they count as wrong"]
+
+
+def test_stored_answers_keep_their_headline(summary: Summary, encoder: Always, tmp_path: Path) -> None:
+    """A manifest keeps the pins of question file and encoder, not their names: `selma score` builds it without them."""
+    catalog = Catalog.discover(select="selma", strict=False)
+    pin = {"section": "models", "pin": "0"}
+    stored = {"benchmark": pin, "embedder": pin, "writer": None, "outside": "nearest", "protocol": "upstream"}
+    evaluator = tifa(embedder="mpnet")
+    specs, rows = evaluate(evaluator, images(PROMPTS), context_of(tmp_path, judge=Released()))
+    again = scoring_evaluator(catalog.find("evaluator", "tifa"), stored, catalog)
+    assert again.info.rules == ("official", "literal")
+    found = rescore(again, ScoreTable(info=evaluator.info, specs=specs, rows=tuple(rows)), None)
+    assert (found.mean, found.rule, found.categories) == (81.25, "official", summary.categories)

@@ -95,7 +95,7 @@ class Judge:
 
 
 def tifa(**options: Any) -> Tifa:
-    return Tifa(TifaOptions(**{"writer": Slot("writer"), "judge": Slot("judge")} | options))
+    return Tifa(TifaOptions(**{"writer": Slot("writer"), "judge": Slot("judge"), "outside": "wrong"} | options))
 
 
 def context_of(workdir: Path, writer: Model, checker: Model | None = None, **options: Any) -> FakeContext:
@@ -235,6 +235,6 @@ def test_a_killed_writer_is_asked_about_no_caption_twice(tmp_path: Path) -> None
 
 
 def test_conformance(tmp_path: Path) -> None:
-    options = TifaOptions(writer=Slot("writer"), judge=Slot("judge"))
+    options = TifaOptions(writer=Slot("writer"), judge=Slot("judge"), outside="wrong")
     context = context_of(tmp_path, Model(spoil=hopeless))
     assert check_evaluator(Tifa, options, items=images(PROMPTS), workdir=tmp_path, context=context).mean == 100.0

@@ -45,6 +45,8 @@ class Dsg:
             UnknownNameError: a prompt that the benchmark does not have. UserError: one that reads differently there.
             StageError: no questions could be written for any prompt.
         """
+        for _, line in self._options.needs():
+            raise UserError(f"dsg: {line}")
         if self._options.writer.use:
             return self._written(prompts, context)
         benchmark = read_benchmark(context.entry("benchmarks", self._options.benchmark))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 import attrs
 
 from selma_core.options import Slot, component, entry, option, positive
+from selma_plugins.evaluation.writing.origin import origin_needs
 
 DsgRule = Literal["official", "selma", "nodep", "tolerant", "transitive", "strict"]
 DSG_RULES: tuple[DsgRule, ...] = get_args(DsgRule)
@@ -45,9 +47,9 @@ class DsgOptions:
     max_tokens: int = option(8, help="length limit of an answer", check=positive)
     batch: int = option(8, help="images per call to the judge", changes_results=False, check=positive)
 
-    def __attrs_post_init__(self) -> None:
-        if bool(self.benchmark) == bool(self.writer.use):
-            raise ValueError("give either benchmark (a question file) or writer (a chat model that writes questions)")
+    def needs(self) -> Iterator[tuple[str, str]]:
+        """One origin of the questions."""
+        yield from origin_needs(self.benchmark, self.writer)
 
 
 @attrs.frozen(kw_only=True)

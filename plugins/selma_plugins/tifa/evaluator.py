@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from selma_core.data import Atom, ChatReply, ImageItem, ItemAtoms, MetricInfo, Prompt, Summary
-from selma_core.errors import UnknownNameError, did_you_mean
+from selma_core.errors import UnknownNameError, UserError, did_you_mean
 from selma_core.protocols import ChatModel, Context
 from selma_plugins.benchmarks.read import read_items
 from selma_plugins.evaluation.asking import Asked, ask
@@ -33,7 +33,8 @@ class Tifa:
     @property
     def info(self) -> MetricInfo:
         """`judge` is the plugin's name until `observe` has met the judge, then its identity."""
-        return MetricInfo(name="tifa", version="1", rules=rules_of(self._options), judge=self._judge)
+        scale = "share of questions answered rightly"
+        return MetricInfo(name="tifa", version="1", rules=rules_of(self._options), judge=self._judge, scale=scale)
 
     def prepare(self, prompts: Sequence[Prompt], context: Context) -> dict[str, Any]:
         """Caption id -> spec.
@@ -42,6 +43,8 @@ class Tifa:
             UnknownNameError: a prompt that the file does not have. UserError: one that reads differently there.
             StageError: no questions could be written for any prompt.
         """
+        for _, line in self._options.needs():
+            raise UserError(f"tifa: {line}")
         if self._options.writer.use:
             return self._written(prompts, context)
         name = self._options.benchmark
@@ -116,7 +119,7 @@ class _Reader:
         choice = literal_choice(reply.text, asked.data["choices"])
         self._counts["literal" if choice is not None else "outside"] += 1
         data = dict(asked.data) | {"literal": choice is not None, "choice": choice}
-        if choice is None and self._options.embedder:
+        if choice is None and self._options.outside == "nearest":
             data["choice"] = self._encoder().nearest(reply.text, asked.data["choices"])
         return Atom(key=asked.key, value=float(data["choice"] == data["answer"]), raw=reply.text, data=data)
 
@@ -124,7 +127,8 @@ class _Reader:
         """One warning, where answers were none of the choices."""
         count, total = self._counts["outside"], self._counts.total()
         if count:
-            what = f"count as the nearest by {self._options.embedder}" if self._options.embedder else "count as wrong"
+            nearest = self._options.outside == "nearest"
+            what = f"count as the nearest by {self._options.embedder}" if nearest else "count as wrong"
             self._context.warn(f"{count} of {total} answers are none of the choices; they {what}")
 
     def _likeliest(self, asked: Asked, reply: ChatReply) -> Atom:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import attrs
 
 from selma_core.options import Slot, component, entry, option, positive
+from selma_plugins.evaluation.writing.origin import origin_needs
 
 Protocol = Literal["upstream", "selma"]
 Answers = Literal["free", "logprobs"]
+Outside = Literal["nearest", "wrong"]
 Expect = Literal["all", "given"]
 
 
@@ -26,8 +29,9 @@ class TifaOptions:
         protocol: whose wording of the questions, the metric's authors' or SELMA's; the rule's name says which.
         show_choices: whether the judge is shown the choices. TIFA's authors show them to BLIP-2 only.
         answers: `free` takes the judge's words, `logprobs` its likeliest choice; the rule's name says which.
-        embedder: the sentence encoder that maps an answer outside the choices to the nearest one, as released
-            `all-mpnet-base-v2`. Without one such answers are wrong, and the rule is called `literal`.
+        outside: what an answer that is none of the choices counts as: the `nearest` one, as released, or `wrong`; then
+            the rule is called `literal`, and no encoder is needed.
+        embedder: the sentence encoder that finds the nearest choice, as released `all-mpnet-base-v2`.
         expect: `all`: a caption of the file without an image lowers the coverage; `given`: only what was drawn counts.
     """
 
@@ -39,13 +43,20 @@ class TifaOptions:
     protocol: Protocol = option("upstream", help="wording of the questions")
     show_choices: bool = option(True, help="whether the judge is shown the choices")
     answers: Answers = option("free", help="the judge's words, or its likeliest choice by log-probability")
-    embedder: str = entry("models", "", help="sentence encoder for answers outside the choices")
+    outside: Outside = option("nearest", help="what an answer outside the choices counts as")
+    embedder: str = entry("models", "", help="sentence encoder that finds the nearest choice")
     expect: Expect = option("all", help="count all captions of the file, or those that have images")
     max_tokens: int = option(16, help="length limit of an answer", check=positive)
     batch: int = option(8, help="images per call to the judge", changes_results=False, check=positive)
 
-    def __attrs_post_init__(self) -> None:
-        if bool(self.benchmark) == bool(self.writer.use):
-            raise ValueError("give either benchmark (a question file) or writer (a chat model that writes questions)")
+    def needs(self) -> Iterator[tuple[str, str]]:
+        """One origin of the questions, and an encoder where answers are mapped by one."""
+        yield from origin_needs(self.benchmark, self.writer)
         if self.checker.use and not self.writer.use:
-            raise ValueError("checker filters written questions: it needs a writer")
+            yield "checker", "filters written questions only; name a writer, or leave it out"
+        if self.answers == "free" and self.outside == "nearest" and not self.embedder:
+            yield (
+                "embedder",
+                "an answer outside the choices counts as the nearest one by a sentence encoder; "
+                "name one, or set outside: wrong (another rule, literal)",
+            )

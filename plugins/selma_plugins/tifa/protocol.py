@@ -32,7 +32,7 @@ def rules_of(options: TifaOptions) -> tuple[str, ...]:
     nearest, literal, likeliest = RULES[options.protocol]
     if options.answers == "logprobs":
         return (likeliest,)
-    return (nearest, literal) if options.embedder else (literal,)
+    return (nearest, literal) if options.outside == "nearest" else (literal,)
 
 
 def is_literal(rule: str) -> bool:
