@@ -88,7 +88,7 @@ def _without_video(folder: Path, config: Any) -> Any:
     def check(self: Any, name: str, part: Any) -> Any:
         return None if name == "video_processor" else base.check_argument_for_proper_class(self, name, part)
 
-    stills = type(base.__name__, (base,), {"check_argument_for_proper_class": check})
+    stills: Any = type(base.__name__, (base,), {"check_argument_for_proper_class": check})
     parts = {"tokenizer": transformers.AutoTokenizer, "image_processor": transformers.AutoImageProcessor}
     values = [
         None if name == "video_processor" else parts[name].from_pretrained(folder, **_LOCAL)
