@@ -6,6 +6,8 @@ PIP_ARGS    ?=
 BIN          = $(VENV)/bin
 PIP          = $(BIN)/python -m pip install --disable-pip-version-check -q -c $(CONSTRAINTS) $(PIP_ARGS)
 STORE       ?= selma-store
+# Test processes, one thread each
+WORKERS     ?= 2
 
 .PHONY: setup setup-llm demo demo-llm test test-all lint types contracts docs wheel check clean
 
@@ -30,7 +32,7 @@ demo-llm: setup-llm
 	$(BIN)/selma run shapes_llm --until prompts --store $(STORE)
 
 test: setup
-	$(BIN)/python -m pytest -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n $(WORKERS) --dist loadfile
 
 test-all: setup
 	$(BIN)/python -m pytest
