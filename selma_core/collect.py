@@ -13,6 +13,7 @@ from selma_core.data import Summary
 from selma_core.errors import UnknownNameError, did_you_mean
 from selma_core.graph.node import Graph, Node, Staged
 from selma_core.graph.problems import Problems
+from selma_core.judge_agreement import agreement_rows
 from selma_core.report.lookup import options_text
 from selma_core.result import NodeResult
 from selma_core.scoring import comparisons, members, score_entry, summarise
@@ -110,6 +111,15 @@ def comparison_json(summaries: Summaries, report: Mapping[str, Any], seed: int) 
     pairs: Sequence[Sequence[str]] = report.get("compare") or ()
     baseline = str(report.get("baseline") or "")
     return comparisons(summaries, pairs, baseline, seed=seed) if pairs or baseline else []
+
+
+def agreement_json(session: Session, results: Mapping[str, NodeResult]) -> list[dict[str, Any]]:
+    """The `agreement` of a run's JSON; empty unless two evaluators of one metric have different judges."""
+    nodes = score_nodes(session.graph, session.recipe.data["report"])
+    folders = [(variant_of(node), results[node.id].artifact) for node in nodes]
+    if len({label for label, _ in folders}) == len(folders):  # no variant was scored twice: nothing to read
+        return []
+    return agreement_rows([(variant, read_scores(folder)) for variant, folder in folders if folder is not None])
 
 
 def benchmark_notes(session: Session, results: Sequence[NodeResult]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from selma_core.collect import comparison_json, score_json, summaries_of
+from selma_core.collect import agreement_json, comparison_json, score_json, summaries_of
 from selma_core.events import Event, RunFinished, RunStarted, StageWarning
 from selma_core.graph.estimate import Estimate
 from selma_core.graph.plan import Planned, make_plan, members
@@ -98,7 +98,8 @@ def plan_json(plan: Sequence[Planned], expected: Estimate | None = None) -> list
 def _finish(
     session: Session, run_id: str, nodes: tuple[NodeResult, ...], record: RunRecord, emit: Callable[[Event], None]
 ) -> Run:
-    summaries = summaries_of(session, {node.id: node for node in nodes})
+    by_id = {node.id: node for node in nodes}
+    summaries = summaries_of(session, by_id)
     report = session.store.run_folder(run_id) / "report.html"
     seed = session.graph.seed
     result: dict[str, Any] = {
@@ -109,6 +110,7 @@ def _finish(
         "stages": [node.to_json() for node in nodes],
         "scores": score_json(summaries, seed),
         "comparisons": comparison_json(summaries, session.recipe.data["report"], seed),
+        "agreement": agreement_json(session, by_id),
     }
     finished = Run(
         run_id=run_id,

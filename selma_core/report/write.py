@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from selma_core.report import settings
+from selma_core.report.agreement import agreements
 from selma_core.report.lookup import headline, report_settings
 from selma_core.report.pictures import strips
 from selma_core.report.scores import colours, score_tables, what_was_judged
@@ -65,6 +66,7 @@ def page(source: ReportSource) -> dict[str, Any]:
         "missing": missing(source),
         "judged": what_was_judged(source),
         "tables": score_tables(source),
+        "agreements": agreements(source),
         "legend": {variant: colour for variant, colour in colours(source).items() if variant in source.summaries},
         "strips": strips(source, notes),
         "curves": curves(source, notes),

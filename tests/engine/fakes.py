@@ -313,6 +313,7 @@ def selma_evaluators():
 @hookimpl
 def selma_chat_models():
     yield ChatModelRecord(name="fake_judge", summary="x", factory=f"{STEM}:Judge", options=JudgeOptions)
+    yield ChatModelRecord(name="fake_other_judge", summary="x", factory=f"{STEM}:Judge", options=JudgeOptions)
 
 
 @hookimpl

@@ -64,7 +64,7 @@ def test_a_whole_run_and_its_second_time(
 def check_contract(run: Run) -> None:
     """The JSON of a run, as documented."""
     result = json.loads(json.dumps(run.result))
-    assert set(result) == {"run", "recipe", "report", "seconds", "stages", "scores", "comparisons"}
+    assert set(result) == {"run", "recipe", "report", "seconds", "stages", "scores", "comparisons", "agreement"}
     assert Path(result["report"]).read_text().lstrip().lower().startswith("<!doctype html")
     for stage in result["stages"]:
         assert set(stage) == {"id", "kind", "plugin", "fingerprint", "outcome", "seconds", "artifact"}
@@ -248,3 +248,29 @@ def test_until_runs_only_what_a_stage_needs(start: Start, log: Callable[[], list
 def test_until_names_the_nearest_stage(start: Start) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'prompts'"):
         start("selma", until=["promts"])
+
+
+def test_two_judges_of_one_metric_are_both_reported_with_their_agreement(
+    start: Start,
+) -> None:
+    two = [
+        "stages.second.kind=evaluator",
+        "stages.second.use=fake_light",
+        "stages.second.foreach=variant",
+        "stages.second.from.images=sample",
+        "stages.second.options.judge.use=fake_other_judge",
+        "report.scores=[score, second]",
+    ]
+    result = start("selma", two).result
+    assert {name: row["judge"] for name, row in result["scores"]["merged"].items()} == {
+        "light": "fake_judge",
+        "light:second": "fake_other_judge",
+    }
+    assert [row["metric"] for row in result["comparisons"]] == ["light", "light:second"] * 2
+    (row,) = result["agreement"]
+    assert (row["metric"], row["judges"]) == ("light", ["fake_judge", "fake_other_judge"])
+    # Of the fake's two atoms only `one` is a yes/no answer: 12 images of each of 4 variants.
+    assert (row["n"], row["equal"], row["kappa"]) == (48, 1.0, None)
+    assert {name: found["n"] for name, found in row["by_variant"].items()} == dict.fromkeys(result["scores"], 12)
+    assert "fake_judge and fake_other_judge" in Path(result["report"]).read_text()
+    assert start("selma").result["agreement"] == []
