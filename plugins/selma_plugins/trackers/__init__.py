@@ -1,0 +1,1 @@
+"""Trackers: the events of a run in MLflow and in Weights & Biases."""

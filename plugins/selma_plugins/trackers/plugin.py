@@ -1,0 +1,3 @@
+"""Registers the trackers."""
+
+from __future__ import annotations
