@@ -118,7 +118,8 @@ def _widened(values: Floats, w: Floats, level: float) -> Floats:
         return values
     factor = sqrt(runs / (runs - 1)) * t_quantile(level, runs - 1) / NormalDist().inv_cdf(0.5 + level / 2)
     means = values @ w / w.sum()
-    return values + (factor - 1.0) * (means - means.mean())[:, None]
+    widened: Floats = values + (factor - 1.0) * (means - means.mean())[:, None]
+    return widened
 
 
 def t_quantile(level: float, freedom: int) -> float:
