@@ -1,12 +1,13 @@
-"""The bundled world's plugins: the oracle that measures pixels as a chat model, and a learned judge as an evaluator."""
+"""The bundled world's plugins: its ground truth as an image generator, the oracle as a chat model, a learned judge."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from selma_core import hookimpl
-from selma_core.records import ChatModelRecord, EvaluatorRecord
+from selma_core.records import ChatModelRecord, EvaluatorRecord, ImageGeneratorRecord
 from selma_plugins.shapes.judge.options import JudgeOptions
+from selma_plugins.shapes.options import ScenesOptions
 
 
 @hookimpl
@@ -17,6 +18,17 @@ def selma_chat_models() -> Iterator[ChatModelRecord]:
         summary="answers yes/no questions about shapes images by measuring their pixels",
         factory="selma_plugins.shapes.chat:ShapesOracle",
         revision=1,
+    )
+
+
+@hookimpl
+def selma_image_generators() -> Iterator[ImageGeneratorRecord]:
+    """Ground truth of the shapes world."""
+    yield ImageGeneratorRecord(
+        name="shapes_scenes",
+        summary="ground truth: pictures of the shapes world, rendered from what a prompt says, without a model",
+        factory="selma_plugins.shapes.scenes:Scenes",
+        options=ScenesOptions,
     )
 
 
