@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,19 +9,17 @@ from typing import Any
 import attrs
 
 from selma_core.collect import agreement_json, comparison_json, score_json, summaries_of
-from selma_core.events import Event, RunFinished, RunStarted, StageWarning
+from selma_core.events import Event, RunFinished, RunStarted
 from selma_core.graph.estimate import Estimate
 from selma_core.graph.plan import Planned, make_plan, members
 from selma_core.observers import Observers
 from selma_core.partial import PartialScores
 from selma_core.preflight import check_needs
 from selma_core.record import RunRecord
-from selma_core.report import write_report
+from selma_core.report_file import try_report
 from selma_core.result import NodeResult, Run
 from selma_core.session import Session, open_session
 from selma_core.walk import new_run_id, node_results, walk
-
-_log = logging.getLogger("selma")
 
 
 def run(
@@ -121,14 +118,8 @@ def _finish(
         result=result,
         summaries=summaries,
     )
-    try:
-        write_report(finished, report)
-    except Exception as error:  # hours of results must not be lost with their picture
-        _log.debug("", exc_info=error)
-        line = f"the report cannot be written: {type(error).__name__}: {error}"
-        emit(StageWarning(run_id=run_id, node="report", message=line))
-        result["report"] = None
-        finished = attrs.evolve(finished, report=None)
+    finished = attrs.evolve(finished, report=try_report(finished, report, emit))
+    result["report"] = None if finished.report is None else str(finished.report)
     result["seconds"] = record.seconds
     record.write("done" if finished.ok else "failed", result)
     emit(RunFinished(run_id=run_id, result=result))

@@ -60,17 +60,16 @@ class NodeResult:
 
 
 @attrs.frozen(kw_only=True)
-class Run:
-    """A finished run.
+class Finished:
+    """What is done: a run, or an ablation.
 
     Attributes:
-        run_id: its id. recipe: as resolved. nodes: all stages, inputs first. store: the store's folder.
-        report: the HTML file, None if it could not be written. result: the JSON object of `selma run --json`.
+        run_id: its id. nodes: all stages, inputs first. store: the store's folder.
+        report: the HTML file, None if it could not be written. result: the JSON object that `--json` prints.
         summaries: variant -> metric -> summary; a variant whose scores failed is absent.
     """
 
     run_id: str
-    recipe: Recipe
     nodes: tuple[NodeResult, ...]
     store: Path
     report: Path | None
@@ -86,37 +85,6 @@ class Run:
     def ok(self) -> bool:
         """Whether every stage is done."""
         return not self.failed
-
-    @property
-    def headline(self) -> str:
-        """The metric that the recipe declares, else the first one there is; "" without scores."""
-        return headline_of(self.summaries, self.report_settings)
-
-    @property
-    def report_settings(self) -> Mapping[str, Any]:
-        """The recipe's `report` section: `headline`, `baseline`, `compare`, ..."""
-        return self._lookup.settings
-
-    @property
-    def command(self) -> str:
-        """The command line that makes the same run again."""
-        return run_command(self.recipe)
-
-    def score_node(self, variant: str, metric: str, /) -> NodeResult | None:
-        """The stage that scored a variant in a metric, None when there is none."""
-        return self._lookup.score_node(variant, metric)
-
-    def sample_node(self, variant: str, /) -> NodeResult | None:
-        """The stage that drew the images of a variant that the headline metric judged, None when there is none."""
-        return self._lookup.sample_node(variant, self.headline)
-
-    def judged_prompts(self) -> list[str]:
-        """One line per prompt stage that the judged images were drawn from, with its options."""
-        return self._lookup.judged_prompts(self.headline)
-
-    @property
-    def _lookup(self) -> StageLookup:
-        return StageLookup(self.recipe.data, self.nodes)
 
     def node(self, node_id: str) -> NodeResult:
         """The stage of an id such as `expert[count]`.
@@ -164,3 +132,41 @@ class Run:
         if made != wanted:
             raise UserError(f"{node_id} makes {made}, not {wanted}")
         return self.artifact(node_id)
+
+
+@attrs.frozen(kw_only=True)
+class Run(Finished):
+    """A finished run. Attributes: recipe = as resolved; the others are those of `Finished`."""
+
+    recipe: Recipe
+
+    @property
+    def headline(self) -> str:
+        """The metric that the recipe declares, else the first one there is; "" without scores."""
+        return headline_of(self.summaries, self.report_settings)
+
+    @property
+    def report_settings(self) -> Mapping[str, Any]:
+        """The recipe's `report` section: `headline`, `baseline`, `compare`, ..."""
+        return self._lookup.settings
+
+    @property
+    def command(self) -> str:
+        """The command line that makes the same run again."""
+        return run_command(self.recipe)
+
+    def score_node(self, variant: str, metric: str, /) -> NodeResult | None:
+        """The stage that scored a variant in a metric, None when there is none."""
+        return self._lookup.score_node(variant, metric)
+
+    def sample_node(self, variant: str, /) -> NodeResult | None:
+        """The stage that drew the images of a variant that the headline metric judged, None when there is none."""
+        return self._lookup.sample_node(variant, self.headline)
+
+    def judged_prompts(self) -> list[str]:
+        """One line per prompt stage that the judged images were drawn from, with its options."""
+        return self._lookup.judged_prompts(self.headline)
+
+    @property
+    def _lookup(self) -> StageLookup:
+        return StageLookup(self.recipe.data, self.nodes)

@@ -78,15 +78,20 @@ def headline_of(summaries: Mapping[str, Mapping[str, Summary]], settings: Mappin
     return named if named in metrics or not metrics else metrics[0]
 
 
-def run_command(recipe: Recipe, verb: str = "run") -> str:
+def run_command(recipe: Recipe) -> str:
     """The command line that repeats a recipe, with its overrides."""
-    overrides = [
+    known_by_name = recipe.path is None or recipe.path.parent.name == "recipes"
+    name = recipe.name if known_by_name else str(recipe.path)
+    return " ".join(["selma", "run", shlex.quote(name), *override_flags(recipe)])
+
+
+def override_flags(recipe: Recipe) -> list[str]:
+    """`-o a.b=value` for each setting that came from the command line."""
+    return [
         f"-o {shlex.quote(f'{path}={_value(recipe.data, path)}')}"
         for path, layer in recipe.origins.items()
         if layer == COMMAND_LINE
     ]
-    known_by_name = recipe.path is None or recipe.path.parent.name == "recipes"
-    return " ".join(["selma", verb, shlex.quote(recipe.name if known_by_name else str(recipe.path)), *overrides])
 
 
 def options_text(options: Mapping[str, Any]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from selma_core.ablation.done import AblationRun
 from selma_core.ablation.load import load_ablation
 from selma_core.ablation.opened import OpenAblation, open_ablation, open_variants
-from selma_core.ablation.run import AblationRun, ablate, run_ablation
+from selma_core.ablation.run import ablate, run_ablation
 from selma_core.ablation.spec import Ablation, Claim, parse_seeds, repeat, vary
 
 __all__ = [

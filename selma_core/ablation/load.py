@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from selma_core.ablation.spec import UNNAMED, Ablation, Claim, check_seeds, parse_seeds
 from selma_core.config.overrides import parse_override
 from selma_core.errors import ConfigError, did_you_mean
@@ -31,7 +33,7 @@ def load_ablation(name_or_path: str | Path, registry: Registry) -> Ablation:
     file = Path(text) if is_file else registry.find("ablations", text).file
     data = read_yaml(file).data
     try:
-        return _ablation(file, data)
+        return attrs.evolve(_ablation(file, data), command=("ablate", text))
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from selma_core.ablation.done import AblationRun
 from selma_core.ablation.opened import OpenAblation, open_ablation
-from selma_core.ablation.spec import Ablation
 from selma_core.ablation.tables import measure, result_of
 from selma_core.engine import plan_json
 from selma_core.events import Event, RunFinished, RunStarted
@@ -17,23 +17,8 @@ from selma_core.observers import Observers
 from selma_core.partial import PartialScores
 from selma_core.preflight import check_needs
 from selma_core.record import RunRecord
-from selma_core.result import NodeResult
+from selma_core.report_file import try_report
 from selma_core.walk import new_run_id, node_results, walk
-
-
-@attrs.frozen(kw_only=True)
-class AblationRun:
-    """A finished ablation. Attributes: nodes = `session:id`; result = the JSON of `selma ablate --json`."""
-
-    run_id: str
-    ablation: Ablation
-    nodes: tuple[NodeResult, ...]
-    result: Mapping[str, Any]
-
-    @property
-    def ok(self) -> bool:
-        """Whether every stage is done."""
-        return all(node.outcome != "failed" for node in self.nodes)
 
 
 def ablate(
@@ -74,12 +59,24 @@ def run_ablation(opened: OpenAblation, on_event: Callable[[Event], None] | None 
         emit(RunStarted(run_id=run_id, recipe=ablation.name, nodes=statuses, config=session.recipe.data))
         try:
             nodes = node_results(opened.plan, walk(opened.plan, session, run_id, emit), store)
-            numbers = result_of(opened, measure(opened, nodes))
-            result = {**head, **numbers, "stages": [node.to_json() for node in nodes], "seconds": record.seconds}
+            table = measure(opened, nodes)
+            rows = {"stages": [node.to_json() for node in nodes], "seconds": record.seconds}
+            result = {**head, **result_of(opened, table), **rows}
         except BaseException:
             record.write("interrupted")
             raise
-        finished = AblationRun(run_id=run_id, ablation=ablation, nodes=nodes, result=result)
+        finished = AblationRun(
+            run_id=run_id,
+            opened=opened,
+            nodes=nodes,
+            store=store.root,
+            report=store.run_folder(run_id) / "report.html",
+            result=result,
+            summaries={row: {name: one.mean for name, one in metrics.items()} for row, metrics in table.items()},
+        )
+        finished = attrs.evolve(finished, report=try_report(finished, store.run_folder(run_id) / "report.html", emit))
+        result["report"] = None if finished.report is None else str(finished.report)
+        result["seconds"] = record.seconds
         record.write("done" if finished.ok else "failed", result)
         emit(RunFinished(run_id=run_id, result=result))
     store.lock_file(run_id).unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import yaml
 
 from selma_core.errors import ConfigError
 from selma_core.variations import Vary, variants_of
@@ -47,6 +48,7 @@ class Ablation:
             is.
         seeds: each replicates the whole recipe, from prompts to pictures; () = the recipe's own.
         claims: to be judged.
+        command: the words after `selma` that ask for it, without overrides and seeds.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Ablation:
     measured: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
     claims: tuple[Claim, ...] = ()
+    command: tuple[str, ...] = ()
 
 
 def vary(recipe: str | Path, settings: Vary, grid: str = "full", seeds: tuple[int, ...] = ()) -> Ablation:
@@ -69,8 +72,14 @@ def vary(recipe: str | Path, settings: Vary, grid: str = "full", seeds: tuple[in
         ConfigError: see `selma_core.variations.variants_of`; `seed` varied beside `seeds`.
     """
     variants = variants_of(settings, grid)
+    words = [f"--vary={path}={','.join(map(_yaml, values))}" for path, values in settings.items()]
     found = Ablation(
-        name=Path(recipe).stem, recipe=recipe, variants=variants, baseline=next(iter(variants)), seeds=seeds
+        name=Path(recipe).stem,
+        recipe=recipe,
+        variants=variants,
+        baseline=next(iter(variants)),
+        seeds=seeds,
+        command=("run", str(recipe), *words, *(() if grid == "full" else (f"--grid={grid}",))),
     )
     check_seeds(found)
     return found
@@ -78,7 +87,9 @@ def vary(recipe: str | Path, settings: Vary, grid: str = "full", seeds: tuple[in
 
 def repeat(recipe: str | Path, seeds: tuple[int, ...]) -> Ablation:
     """The ablation that runs a recipe as it is with several seeds, and compares what its report compares."""
-    return Ablation(name=Path(recipe).stem, recipe=recipe, variants={UNNAMED: {}}, seeds=seeds)
+    return Ablation(
+        name=Path(recipe).stem, recipe=recipe, variants={UNNAMED: {}}, seeds=seeds, command=("run", str(recipe))
+    )
 
 
 def parse_seeds(value: str | int | list[Any]) -> tuple[int, ...]:
@@ -105,6 +116,10 @@ def check_seeds(ablation: Ablation) -> None:
     for name, changes in ablation.variants.items():
         if ablation.seeds and "seed" in changes:
             raise ConfigError(f"variant '{name}' sets 'seed', and so do the seeds: leave one of them out")
+
+
+def _yaml(value: Any) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, width=10_000).split("\n")[0].strip()
 
 
 def _whole(value: Any) -> int:

@@ -67,7 +67,9 @@ def finish(opened: OpenAblation, *, plan: bool = False, picture: Path | None = N
     else:
         print_tables(Console(), done.result, title)
     errors = Console(stderr=True)
+    if done.report is not None:
+        errors.print(f"report: {done.report.as_uri()}", highlight=False, soft_wrap=True, markup=False)
     for node in done.nodes:
         if node.error:
             errors.print(f"selma: error: {node.error}", highlight=False, soft_wrap=True, markup=False)
-    return 0 if done.ok else 1
+    return 0 if done.ok and done.report is not None else 1

@@ -129,6 +129,32 @@ def test_a_recipe_with_seeds_is_compared_as_its_report_says(call: Call) -> None:
     assert (code, set(result["scores"]), result["comparisons"][0]["runs"]) == (0, {"1.0", "2.0"}, 2)
 
 
+def test_an_ablation_has_a_report_and_says_how_to_repeat_it(file: Path, folder: Path, call: Call) -> None:
+    done = selma_core.ablate(file, ["stages.bench.options.n=5"], store=folder / "store", seeds=[3])
+    assert done.report is not None
+    text = done.report.read_text()
+    assert "--seeds 3," in text
+    assert done.command == f"selma ablate {file} --seeds 3, -o stages.bench.options.n=5"
+    assert (done.headline, done.report_settings["baseline"]) == ("light", "base")
+    node = done.sample_node("merged")
+    assert node is not None
+    assert (node.id, len(done.images(node.id))) == ("seed=3:sample[merged]", 10)
+    scored = done.score_node("base", "light")
+    assert scored is not None
+    assert done.scores(scored.id).info.name == "light"
+    assert done.score_node("nobody", "light") is None
+    # What it says does run, and finds everything.
+    plan = json.loads(call(*done.command.split()[1:], "--plan", "--json")[1])
+    assert {row["status"] for row in plan["stages"]} == {"hit"}
+
+
+def test_varied_settings_can_be_repeated_from_the_report(call: Call) -> None:
+    settings = "stages.images.options.shade=1,2"
+    code, out, err = call("run", "light.yaml", "--vary", settings, "--seeds", "2", "--json")
+    assert (code, "report: file://" in err) == (0, True)
+    assert f"selma run light.yaml --vary={settings} --seeds 0,1" in Path(json.loads(out)["report"]).read_text()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -157,6 +183,7 @@ def test_a_seed_is_set_once(file: Path, folder: Path) -> None:
         open_ablation(file, ["seed=3"], store=folder / "store")
 
 
+@pytest.mark.slow
 def test_killed_five_times_at_random_points_the_table_is_the_same(folder: Path, log: Callable[[], list[str]]) -> None:
     write_recipe(folder / "killed.yaml", {**ABLATION, "seeds": 2})
     whole = selma_core.ablate(folder / "killed.yaml", store=folder / "whole").result
