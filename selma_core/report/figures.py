@@ -12,17 +12,7 @@ import attrs
 from markupsafe import Markup, escape
 
 COLOURS = 8
-
-
-@attrs.frozen
-class Mark:
-    """One row of a bar or dot plot. Attributes: colour = index of its class; low, high = interval or None."""
-
-    label: str
-    value: float
-    colour: int
-    low: float | None = None
-    high: float | None = None
+_CELL = 170.0
 
 
 @attrs.frozen
@@ -33,27 +23,47 @@ class Line:
     style: str
 
 
-def dot_plot(marks: Sequence[Mark], unit: str = "") -> Markup:
-    """Means with their intervals, one row each, on a common axis that need not start at 0."""
-    ends = [x for m in marks for x in (m.value, m.low, m.high) if x is not None]
-    low, high = _padded(min(ends), max(ends))
-    left, right, row = 122.0, 318.0, 24.0
-    base = 8 + row * len(marks)
+@attrs.frozen
+class Axis:
+    """A common axis of many small plots. Attributes: low, high = its ends; rule = a value to mark, None for none."""
+
+    low: float
+    high: float
+    rule: float | None = None
+
+    def x(self, value: float) -> float:
+        """Where a value lies, in pixels."""
+        return place(value, self.low, self.high, 6.0, _CELL - 6.0)
+
+
+def axis_of(values: Iterable[float | None], rule: float | None = None) -> Axis:
+    """An axis that holds all values and need not start at 0."""
+    known = [value for value in values if value is not None]
+    return Axis(*_padded(min(known), max(known)), rule) if known else Axis(0.0, 1.0, rule)
+
+
+def axis_cell(axis: Axis) -> Markup:
+    """The numbers of an axis, for the head of the column whose cells are drawn with it."""
+    marks = ticks(axis.low, axis.high)
+    shown = marks if len(marks) <= 4 else marks[::2]
+    parts = [label(min(max(axis.x(tick), 14.0), _CELL - 14.0), 10, f"{tick:g}", "tick", "middle") for tick in shown]
+    return svg(_CELL, 13, parts, f"axis from {marks[0]:g} to {marks[-1]:g}")
+
+
+def interval_cell(
+    axis: Axis, value: float, low: float | None, high: float | None, colour: int, seeds: Sequence[float] = ()
+) -> Markup:
+    """A mean with its interval on a common axis, and a small dot for each training seed."""
     parts = []
-    for tick in ticks(low, high):
-        x = place(tick, low, high, left, right)
-        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="4" y2="{base:.1f}"/>')
-        parts.append(_text(x, base + 14, f"{tick:g}", "tick", "middle"))
-    for index, mark in enumerate(marks):
-        y = 8 + row * (index + 0.5)
-        parts.append(_text(left - 8, y + 4, mark.label, "name", "end"))
-        if mark.low is not None and mark.high is not None:
-            a, b = (place(end, low, high, left, right) for end in (mark.low, mark.high))
-            parts.append(f'<line class="whisker s{mark.colour}" x1="{a:.1f}" x2="{b:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        x = place(mark.value, low, high, left, right)
-        parts.append(f'<circle class="v{mark.colour}" cx="{x:.1f}" cy="{y:.1f}" r="5"/>')
-        parts.append(_text(right + 8, y + 4, f"{mark.value:.1f}{unit}", "value", "start"))
-    return _svg(360, base + 20, parts, "means with 95 % intervals")
+    if axis.rule is not None:
+        x = axis.x(axis.rule)
+        parts.append(f'<line class="zero" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="22"/>')
+    if low is not None and high is not None:
+        a, b = axis.x(low), axis.x(high)
+        parts.append(f'<line class="whisker s{colour}" x1="{a:.1f}" x2="{b:.1f}" y1="11" y2="11"/>')
+    parts += [f'<circle class="seed" cx="{axis.x(seed):.1f}" cy="18" r="2"/>' for seed in seeds]
+    parts.append(f'<circle class="v{colour}" cx="{axis.x(value):.1f}" cy="11" r="4.5"/>')
+    return svg(_CELL, 22, parts, "mean with its 95 % interval")
 
 
 def difference_plot(value: float, low: float, high: float, reach: float) -> Markup:
@@ -65,25 +75,9 @@ def difference_plot(value: float, low: float, high: float, reach: float) -> Mark
         f'<line class="zero" x1="{zero:.1f}" x2="{zero:.1f}" y1="3" y2="23"/>',
         f'<line class="whisker" x1="{a:.1f}" x2="{b:.1f}" y1="{middle}" y2="{middle}"/>',
         f'<circle class="point" cx="{x:.1f}" cy="{middle}" r="5"/>',
-        _text(zero, 35, "no difference", "tick", "middle"),
+        label(zero, 35, "no difference", "tick", "middle"),
     ]
-    return _svg(width, 39, parts, "difference with its 95 % interval")
-
-
-def bar_panel(marks: Sequence[Mark], top: float = 100.0) -> Markup:
-    """Bars from 0 to `top`, one row each, labelled and numbered so that colour is not needed to read them."""
-    left, right, row = 116.0, 264.0, 17.0
-    parts = []
-    for index, mark in enumerate(marks):
-        y = row * index
-        width = max(0.0, min(mark.value, top)) / top * (right - left)
-        parts.append(_text(left - 6, y + 12, mark.label, "name", "end"))
-        parts.append(f'<rect class="track" x="{left}" y="{y + 2:.1f}" width="{right - left:.1f}" height="12" rx="2"/>')
-        parts.append(
-            f'<rect class="v{mark.colour}" x="{left}" y="{y + 2:.1f}" width="{width:.1f}" height="12" rx="2"/>'
-        )
-        parts.append(_text(right + 5, y + 12, f"{mark.value:.1f}", "value", "start"))
-    return _svg(300, row * len(marks) + 2, parts, "bars from 0 to 100")
+    return svg(width, 39, parts, "difference with its 95 % interval")
 
 
 def curve_plot(lines: Sequence[Line], y_range: tuple[float, float] | None = None) -> Markup:
@@ -97,29 +91,31 @@ def curve_plot(lines: Sequence[Line], y_range: tuple[float, float] | None = None
     for tick in ticks(low, high):
         y = place(tick, low, high, bottom, top)
         parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(_text(left - 5, y + 4, f"{tick:g}", "tick", "end"))
+        parts.append(label(left - 5, y + 4, f"{tick:g}", "tick", "end"))
     for step, anchor in ((x_low, "start"), (x_high, "end")):
-        parts.append(_text(left if anchor == "start" else right, bottom + 15, f"{step:g}", "tick", anchor))
-    parts.append(_text((left + right) / 2, bottom + 15, "step", "tick", "middle"))
+        parts.append(label(left if anchor == "start" else right, bottom + 15, f"{step:g}", "tick", anchor))
+    parts.append(label((left + right) / 2, bottom + 15, "step", "tick", "middle"))
     for line in lines:
         points = [(place(x, x_low, x_high, left, right), place(y, low, high, bottom, top)) for x, y in line.points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(f'<polyline class="{escape(line.style)}" points="{path}"/>')
         if line.style == "heldout":
             parts += [f'<circle class="heldout-dot" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>' for x, y in points]
-    return _svg(300, bottom + 22, parts, "values over steps")
+    return svg(300, bottom + 22, parts, "values over steps")
 
 
-def _svg(width: float, height: float, parts: Iterable[str], title: str) -> Markup:
+def svg(width: float, height: float, parts: Iterable[str], title: str) -> Markup:
+    """An inline figure; `title` is what a screen reader says of it."""
     body = "".join(parts)
     return Markup(f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(title)}">{body}</svg>')
 
 
-def _text(x: float, y: float, text: str, style: str, anchor: str) -> str:
-    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(_short(text))}</text>'
+def label(x: float, y: float, text: str, style: str, anchor: str, length: int = 17) -> str:
+    """One line of text, cut where it would be too long."""
+    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(_short(text, length))}</text>'
 
 
-def _short(text: str, length: int = 17) -> str:
+def _short(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 

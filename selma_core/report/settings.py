@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import attrs
@@ -13,12 +14,18 @@ import yaml
 from selma_core.report.source import ReportSource, read_or_note
 from selma_core.store.manifest import Manifest, library_versions, read_manifest
 
+_PAYLOADS = 600_000
 _SECRET = re.compile(r"(^|_)(key|token|secret|password)$")
 
 
 @attrs.frozen
 class StageRow:
-    """One stage. Attributes: share = of the longest stage's time, 0-100; made = when its artifact was first made."""
+    """One stage.
+
+    Attributes:
+        share: of the longest stage's time, 0-100. made: when its artifact was first made; took: seconds it took then.
+        memory: its peak in bytes, None where it was not recorded.
+    """
 
     id: str
     kind: str
@@ -29,14 +36,15 @@ class StageRow:
     fingerprint: str
     made: str
     took: str
+    memory: int | None
     error: str
 
 
 def stage_rows(source: ReportSource, manifests: Mapping[str, Manifest]) -> list[StageRow]:
-    """All stages in the order of the graph."""
+    """All stages in the order of the graph; several nodes with one fingerprint are one stage, named by the first."""
     longest = max((node.seconds for node in source.nodes), default=0.0) or 1.0
     rows = []
-    for node in source.nodes:
+    for node in {node.fingerprint: node for node in reversed(source.nodes)}.values():
         manifest = manifests.get(node.id)
         rows.append(
             StageRow(
@@ -49,19 +57,20 @@ def stage_rows(source: ReportSource, manifests: Mapping[str, Manifest]) -> list[
                 fingerprint=node.fingerprint,
                 made=manifest.created.replace("T", " ")[:16] if manifest else "",
                 took=f"{manifest.seconds:.1f}" if manifest else "",
+                memory=max(manifest.peak_memory.values(), default=None) if manifest else None,
                 error=node.error or "",
             )
         )
-    return rows
+    return rows[::-1]
 
 
 def manifests(source: ReportSource, notes: list[str]) -> dict[str, Manifest]:
     """Node id -> manifest of its artifact."""
-    found = {}
+    found, read = {}, cache(read_manifest)
     for node in source.nodes:
         folder = node.artifact
         if folder is not None:
-            manifest = read_or_note(notes, f"manifest of {node.id}", read_manifest, folder)
+            manifest = read_or_note(notes, f"manifest of {node.id}", read, folder)
             if manifest is not None:
                 found[node.id] = manifest
     return found
@@ -81,6 +90,17 @@ def warnings(source: ReportSource) -> list[tuple[str, str]]:
 def config_text(source: ReportSource) -> str:
     """The resolved recipe as YAML, without secrets."""
     return yaml.safe_dump(_plain(source.recipe.data), sort_keys=False, allow_unicode=True, width=100)
+
+
+def payloads(made: Mapping[str, Manifest]) -> dict[str, str]:
+    """Node id -> its payload as YAML, each fingerprint once, the first few hundred thousand bytes of them."""
+    first = {manifest.fingerprint: name for name, manifest in reversed(made.items())}
+    found, left = {}, _PAYLOADS
+    for name, manifest in made.items():
+        if first[manifest.fingerprint] == name and left > 0:
+            found[name] = payload_text(manifest)
+            left -= len(found[name])
+    return found
 
 
 def payload_text(manifest: Manifest) -> str:

@@ -13,6 +13,7 @@ from selma_core.report.source import ReportNode, ReportSource, read_or_note
 _PROMPTS = 8
 _IMAGES = 6
 _EXAMPLES = 3
+_CARDS = 24
 
 
 @attrs.frozen
@@ -38,10 +39,14 @@ class PromptCard:
 
 
 def prompt_cards(source: ReportSource, notes: list[str]) -> list[PromptCard]:
-    """One per prompt stage that has an artifact."""
-    cards = []
+    """One per prompt stage that has an artifact, the first two dozen."""
+    cards: list[PromptCard] = []
+    seen: set[str] = set()
     for node in source.nodes:
         if node.kind == "prompt_source" and node.artifact is not None:
+            if node.fingerprint in seen or len(cards) >= _CARDS:
+                continue
+            seen.add(node.fingerprint)
             found = read_or_note(notes, f"prompts of {node.id}", source.prompts, node.id)
             if found is not None and (found.prompts or found.rejected):
                 cards.append(_card(source, node, found, notes))

@@ -15,6 +15,7 @@ from selma_core.report.figures import Line, curve_plot
 from selma_core.report.source import ReportSource, read_or_note
 
 _WINDOW = 9
+_SHOWN = 24
 
 
 @attrs.frozen
@@ -27,10 +28,14 @@ class Curve:
 
 
 def curves(source: ReportSource, notes: list[str]) -> list[Curve]:
-    """One per trained adapter, all on one scale; adapters without a curve (merged ones) are left out."""
+    """One per trained adapter, of the first two dozen, on one scale; merged ones have none and are left out."""
     found: dict[str, list[Mapping[str, float]]] = {}
+    seen: set[str] = set()
     for node in source.nodes:
         if node.kind == "adapter_trainer" and node.artifact is not None:
+            if node.fingerprint in seen or len(seen) >= _SHOWN:
+                continue
+            seen.add(node.fingerprint)
             rows = read_or_note(notes, f"loss curve of {node.id}", read_curve, node.artifact / CURVE)
             if rows:
                 found[node.id] = rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from selma_core.report import write_report
-from selma_core.report.figures import Mark, bar_panel, dot_plot
+from selma_core.report.figures import axis_cell, axis_of, interval_cell
 from selma_core.report.pictures import data_uri
 from selma_core.report.verdicts import outcome
 from selma_core.result import Run
@@ -21,7 +22,7 @@ from selma_core.result import Run
 
 def text_of(path: Path) -> str:
     """What a reader sees: tags and styles removed, blanks joined."""
-    source = re.sub(r"<(style|svg).*?</\1>", " ", path.read_text(encoding="utf-8"), flags=re.S)
+    source = re.sub(r"<(style|svg|script).*?</\1>", " ", path.read_text(encoding="utf-8"), flags=re.S)
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", source)).split())
 
 
@@ -82,20 +83,42 @@ def test_scores_name_judge_rule_and_subset(text: str, demo_run: Run) -> None:
     assert "judge shapes_oracle" in text
     assert "stage bench: benchmark_prompts (benchmark=shapes, per_group=24)" in text
     entry = demo_run.result["scores"]["merged"]["dsg"]
-    assert f"merged {entry['mean']:.1f} {entry['low']:.1f} to {entry['high']:.1f} 72 144 100.0 %" in text
+    numbers = f"{entry['mean']:.1f} {entry['low']:.1f} to {entry['high']:.1f}"
+    assert re.search(rf"merged {numbers} \+\d+\.\d \+\d+\.\d to \+\d+\.\d < 0\.001 72 144 100\.0 %", text)
 
 
-def test_images_carry_their_own_score(demo_report: Path, demo_run: Run) -> None:
-    source = demo_report.read_text(encoding="utf-8")
-    captions = re.findall(r'<figcaption class="\w*"><b>(\d+)</b>(\w+)</figcaption>', source)
-    assert [name for _, name in captions[:6]] == list(demo_run.summaries)
-    first = {v: s["dsg"].prompts[0].per_image[0] for v, s in demo_run.summaries.items()}
-    assert {name: int(mark) for mark, name in captions[:6]} == {v: round(100 * x) for v, x in first.items()}
+def gallery(path: Path) -> Any:
+    found = re.search(r'<script type="application/json" id="gallery-data">(.*?)</script>', path.read_text("utf-8"))
+    assert found is not None
+    return json.loads(found[1])
 
 
-def test_images_come_from_all_groups(demo_report: Path) -> None:
-    tags = re.findall(r'<article class="card strip">\s*<p>.*?<span class="tag">(\w+)</span>', demo_report.read_text())
-    assert tags == ["paragraph", "count", "general"] * 4
+def test_images_carry_their_own_score_and_what_failed(demo_report: Path, demo_run: Run) -> None:
+    data = gallery(demo_report)
+    names = [variant["n"] for variant in data["variants"]]
+    assert names == list(demo_run.summaries)
+    row = data["rows"][0]
+    scores = {name: cell[1] for name, cell in zip(names, row["c"], strict=True)}
+    first = {v: 100 * s["dsg"].prompts[0].per_image[0] for v, s in demo_run.summaries.items()}
+    assert scores == pytest.approx(first, abs=0.001)
+    for cell, score in zip(row["c"], scores.values(), strict=True):
+        assert (len(cell[2]) == 0) == (score == 100)
+        assert cell[3] == 4
+    assert row["q"] == ["Is it?"]
+
+
+def test_images_come_from_all_groups_and_samples(demo_report: Path, text: str) -> None:
+    rows = gallery(demo_report)["rows"]
+    assert [row["g"] for row in rows[:12]] == ["paragraph", "count", "general"] * 4
+    assert [row["k"] for row in rows] == [0] * 72 + [1] * 72
+    assert "Shown: 864 of 864 images" in text
+
+
+def test_without_a_script_the_first_dozen_is_there(demo_report: Path) -> None:
+    plain = demo_report.read_text(encoding="utf-8").split("<noscript>")[1].split("</noscript>")[0]
+    assert plain.count('<article class="card strip">') == 12
+    assert plain.count("<img ") == 12 * 6
+    assert "&lt;script&gt;document.title" in plain
 
 
 def test_prompts_and_what_was_rejected(text: str) -> None:
@@ -108,7 +131,7 @@ def test_prompts_and_what_was_rejected(text: str) -> None:
 def test_curves_warnings_and_time(text: str) -> None:
     assert re.search(r"expert\[count\] training 0\.\d{4} → 0\.\d{4}, held-out 0\.2000 → 0\.\d{4}", text)
     assert "score[base] : 3 of 1344 answers are neither yes nor no; they score 0" in text
-    assert re.search(r"merge reused 0\.0 12\.5 merge_strategy/search [0-9a-f]{12}", text)
+    assert re.search(r"merge reused 0\.0 12\.5 – merge_strategy/search [0-9a-f]{12}", text)
 
 
 def test_command_and_versions(text: str) -> None:
@@ -169,7 +192,7 @@ def test_unreadable_artifacts_become_notes(make_run: Callable[..., Run], tmp_pat
     assert "expert[general]" in text
 
 
-@pytest.mark.parametrize(("size", "kind", "shown"), [(64, "png", 64), (96, "png", 96), (512, "jpeg", 256)])
+@pytest.mark.parametrize(("size", "kind", "shown"), [(64, "png", 64), (96, "png", 96), (512, "jpeg", 192)])
 def test_large_images_become_thumbnails(tmp_path: Path, size: int, kind: str, shown: int) -> None:
     import base64
     import io
@@ -185,15 +208,21 @@ def test_large_images_become_thumbnails(tmp_path: Path, size: int, kind: str, sh
 def test_nothing_outside_is_mentioned(demo_report: Path) -> None:
     source = demo_report.read_text(encoding="utf-8")
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", source)
-    assert not re.findall(r"url\(|@import|<script|<iframe", source.replace("&lt;script", ""))
+    assert not re.findall(r"url\(|@import|<iframe|<link rel=.stylesheet", source)
+    assert re.findall(r"<script[^>]*>", source) == [
+        '<script type="application/json" id="gallery-data">',
+        '<script type="application/json" id="gallery-store">',
+        "<script>",
+    ]
     assert "default-src 'none'" in source
 
 
-@pytest.mark.parametrize("marks", [[Mark("a<b>", 50.0, 0)], [Mark("a", 0.0, 1, 0.0, 0.0), Mark("b", 0.0, 2, 0.0, 0.0)]])
-def test_figures_survive_odd_values(marks: list[Any]) -> None:
-    for figure in (dot_plot(marks), bar_panel(marks)):
-        assert "<b>" not in figure
+@pytest.mark.parametrize("values", [[50.0], [0.0, 0.0], [-1.0, 1e-9, 3.0]])
+def test_figures_survive_odd_values(values: list[float]) -> None:
+    axis = axis_of([*values, None], values[0])
+    for figure in (axis_cell(axis), *(interval_cell(axis, value, value, value, 0, values) for value in values)):
         assert "nan" not in figure
+        assert all(0 <= float(x) <= 170 for x in re.findall(r' (?:cx|x|x1|x2)="([^"]+)"', figure))
 
 
 def test_two_judges_of_one_metric(make_run: Callable[..., Run], tmp_path: Path) -> None:
