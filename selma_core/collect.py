@@ -9,6 +9,7 @@ import attrs
 
 from selma_core.artifacts.images import read_import
 from selma_core.artifacts.scores import read_scores
+from selma_core.comparisons import comparisons, members, single_runs
 from selma_core.data import Summary
 from selma_core.errors import UnknownNameError, did_you_mean
 from selma_core.graph.node import Graph, Node, Staged
@@ -16,7 +17,7 @@ from selma_core.graph.problems import Problems
 from selma_core.judge_agreement import agreement_rows
 from selma_core.report.lookup import options_text
 from selma_core.result import NodeResult
-from selma_core.scoring import comparisons, members, score_entry, summarise
+from selma_core.scoring import score_entry, summarise
 
 if TYPE_CHECKING:
     from selma_core.session import Session
@@ -110,7 +111,7 @@ def comparison_json(summaries: Summaries, report: Mapping[str, Any], seed: int) 
     """The `comparisons` of a run's JSON: those of `report.compare`, else each variant with `report.baseline`."""
     pairs: Sequence[Sequence[str]] = report.get("compare") or ()
     baseline = str(report.get("baseline") or "")
-    return comparisons(summaries, pairs, baseline, seed=seed) if pairs or baseline else []
+    return comparisons(single_runs(summaries), pairs, baseline, seed=seed) if pairs or baseline else []
 
 
 def agreement_json(session: Session, results: Mapping[str, NodeResult]) -> list[dict[str, Any]]:

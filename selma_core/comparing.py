@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
+from selma_core.contenders import Contender, compared
 from selma_core.data import PromptScore, Summary
 from selma_core.errors import UnknownNameError, UserError, did_you_mean
-from selma_core.scoring import compare_summaries, comparison_entry, mean_summary, observed, score_entry
-from selma_core.statistics import Method, benjamini_hochberg, hierarchical, holm
+from selma_core.scoring import observed
+from selma_core.statistics import Method, benjamini_hochberg, holm
 from selma_core.stored_scores import StoredScores
 
 Key = tuple[str, str, str]
@@ -19,19 +20,11 @@ Table = tuple[StoredScores, Summary]
 
 
 @attrs.frozen(kw_only=True)
-class Contender:
-    """A variant in one metric. Attributes: runs = run -> summary, one entry but for `--seeds`."""
+class Named(Contender):
+    """One that `--baseline` may name. Attributes: variant = of the recipe; is_baseline = of the recipe's report."""
 
-    name: str
     variant: str
-    runs: Mapping[str, Summary]
     is_baseline: bool
-
-    @property
-    def mean(self) -> Summary:
-        """The only run's summary, or the mean of several, prompt by prompt."""
-        found = list(self.runs.values())
-        return found[0] if len(found) == 1 else mean_summary(found)
 
 
 def compare_stored(
@@ -124,7 +117,7 @@ def _of_one_scale(tables: list[Table]) -> list[Table]:
     return tables
 
 
-def _contenders(tables: Sequence[Table], seeds: bool) -> list[Contender]:
+def _contenders(tables: Sequence[Table], seeds: bool) -> list[Named]:
     found: dict[str, dict[str, Table]] = {}
     for one, summary in tables:
         name = (one.variant or one.name) if seeds else one.name
@@ -135,7 +128,7 @@ def _contenders(tables: Sequence[Table], seeds: bool) -> list[Contender]:
             raise UserError(f"two score tables of '{name}' in run {run}; choose one by --metric or RUN:STAGE")
         found[name][run] = one, summary
     return [
-        Contender(
+        Named(
             name=name,
             variant=next(iter(members.values()))[0].variant,
             runs={run: summary for run, (_, summary) in members.items()},
@@ -145,7 +138,7 @@ def _contenders(tables: Sequence[Table], seeds: bool) -> list[Contender]:
     ]
 
 
-def _baseline(contenders: Sequence[Contender], wanted: str | None) -> Contender:
+def _baseline(contenders: Sequence[Named], wanted: str | None) -> Named:
     if len(contenders) < 2:
         raise UserError("a comparison needs two variants; only one is left of what was named")
     if wanted is None:
@@ -158,42 +151,21 @@ def _baseline(contenders: Sequence[Contender], wanted: str | None) -> Contender:
     return found[0]
 
 
-def _score(one: Contender, seed: int) -> dict[str, Any]:
-    summary = one.mean
-    entry = score_entry(summary, seed)
-    if len(one.runs) > 1 and observed(summary):
-        zeros = {"zero": dict.fromkeys(observed(summary), 0.0)}
-        spread = hierarchical(_values(one), zeros, seed=seed, weights=_weights(summary, summary))
-        entry.update(low=spread.low * summary.scale, high=spread.high * summary.scale)
-    return {"name": one.name, "metric": summary.metric, "score": entry.pop("mean"), **entry, "runs": len(one.runs)}
+def _score(one: Named, seed: int) -> dict[str, Any]:
+    entry = one.entry(seed)
+    mean = entry.pop("mean")
+    return {"name": one.name, "metric": one.mean.metric, "score": mean, **entry, "runs": len(one.runs)}
 
 
-def _compared(one: Contender, base: Contender, metric: str, seed: int, method: Method) -> list[dict[str, Any]]:
+def _compared(one: Named, base: Named, metric: str, seed: int, method: Method) -> list[dict[str, Any]]:
     head = {"variant": one.name, "baseline": base.name, "metric": one.mean.metric if metric == "across" else metric}
-    if len(one.runs) == len(base.runs) == 1:
-        entry = compare_summaries(one.mean, base.mean, seed, method=method)
-    else:
-        try:
-            result = hierarchical(_values(one), _values(base), seed=seed, weights=_weights(one.mean, base.mean))
-        except ValueError:
-            entry = None
-        else:
-            entry = comparison_entry(result, one.mean)
+    entry = compared(one, base, seed, method=method)
     if entry is None:
         raise UserError(f"{one.name} and {base.name} have no prompt in common: they are of different benchmarks")
     return [{**head, **entry, "runs": [len(one.runs), len(base.runs)]}]
 
 
-def _values(one: Contender) -> dict[str, dict[str, float]]:
-    return {run: {key: value for key, (value, _) in observed(summary).items()} for run, summary in one.runs.items()}
-
-
-def _weights(a: Summary, b: Summary) -> dict[str, float]:
-    first, second = observed(a), observed(b)
-    return {key: (first[key][1] + second[key][1]) / 2 for key in first.keys() & second.keys()}
-
-
-def _by_group(one: Contender, base: Contender, metric: str, seed: int) -> list[dict[str, Any]]:
+def _by_group(one: Named, base: Named, metric: str, seed: int) -> list[dict[str, Any]]:
     found = []
     for group in dict.fromkeys(name for prompt in one.mean.prompts for name in prompt.groups):
         parts = [_part(each, group) for each in (one, base)]
@@ -202,7 +174,7 @@ def _by_group(one: Contender, base: Contender, metric: str, seed: int) -> list[d
     return found
 
 
-def _part(one: Contender, group: str) -> Contender:
+def _part(one: Named, group: str) -> Named:
     def within(prompts: Sequence[PromptScore]) -> tuple[PromptScore, ...]:
         return tuple(prompt for prompt in prompts if group in prompt.groups)
 

@@ -23,12 +23,12 @@ class PartialScores:
     Attributes:
         sessions: prefix of the nodes' ids -> session: `{"": session}` of a run, variant -> session of an ablation.
         emit: who hears the events.
-        measured: the variant of the recipe that an ablation compares.
+        names: (prefix, variant of the recipe) -> the row of an ablation's table that it is.
     """
 
     sessions: Mapping[str, Session]
     emit: Callable[[Event], None]
-    measured: Callable[[Session], str] | None = None
+    names: Mapping[tuple[str, str], str] = attrs.field(factory=dict)
 
     def __call__(self, event: Event) -> None:
         """One event."""
@@ -52,7 +52,7 @@ class PartialScores:
         table = read_scores(event.artifact)
         summary = summarise(session.catalog.build(node.offer, node.bound), table, report.get("rule"))
         own = variant_of(node)
-        variant = own if not prefix else prefix if self._is_measured(session, own) else f"{prefix}:{own}"
+        variant = own if not prefix else self.names.get((prefix, own), f"{prefix}:{own}")
         return Scored(
             run_id=event.run_id,
             node=event.node,
@@ -62,6 +62,3 @@ class PartialScores:
             judge=summary.judge,
             mean=summary.mean,
         )
-
-    def _is_measured(self, session: Session, own: str) -> bool:
-        return self.measured is not None and self.measured(session) == own

@@ -1,9 +1,8 @@
-"""From stored observations to the numbers of a run: summaries, entries of its JSON, comparisons. No torch."""
+"""From stored observations to the numbers of a run: summaries and entries of its JSON. No torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from statistics import fmean
 from typing import Any
 
@@ -11,12 +10,8 @@ import attrs
 
 from selma_core.artifacts.scores import ScoreTable
 from selma_core.data import PromptScore, Summary
-from selma_core.errors import UnknownNameError, did_you_mean
 from selma_core.protocols import Evaluator
-from selma_core.statistics import Comparison, Method, bootstrap_mean, holm, make_sample, paired
-
-Summaries = Mapping[str, Mapping[str, Summary]]
-"""variant -> metric -> summary."""
+from selma_core.statistics import Comparison, bootstrap_mean, make_sample
 
 
 def summarise(evaluator: Evaluator, table: ScoreTable, rule: str | None = None) -> Summary:
@@ -82,88 +77,6 @@ def mean_summary(summaries: Sequence[Summary]) -> Summary:
         n_atoms=sum(s.n_atoms for s in summaries),
         coverage=min(s.coverage for s in summaries),
     )
-
-
-def members(name: str, variants: Sequence[str]) -> tuple[str, ...]:
-    """The variants that a name in `report.compare` stands for: itself, a pattern (`expert_*`), or `experts`.
-
-    A plural such as `experts` stands for all variants called `expert_...`; several are compared as their mean.
-
-    Raises:
-        UnknownNameError: when it stands for none.
-    """
-    if name in variants:
-        return (name,)
-    pattern = f"{name[:-1]}_*" if name.endswith("s") else name
-    found = tuple(variant for variant in variants if fnmatchcase(variant, pattern))
-    if not found:
-        raise UnknownNameError(f"no variant '{name}' to compare: {did_you_mean(name, variants)}")
-    return found
-
-
-def comparisons(
-    summaries: Summaries,
-    pairs: Sequence[Sequence[str]] = (),
-    baseline: str = "",
-    *,
-    seed: int = 0,
-    metrics: Sequence[str] | None = None,
-) -> list[dict[str, Any]]:
-    """Paired comparisons, variant minus baseline, in each metric that both have.
-
-    Without `pairs` every variant is compared with `baseline`. A pair whose scores are absent (a failed stage) is left
-    out. `p_holm` is adjusted for all comparisons returned; differences are in the metric's reported scale.
-    """
-    chosen = [tuple(pair) for pair in pairs] or [(name, baseline) for name in summaries if name != baseline]
-    found = [
-        row
-        for variant, base in chosen
-        for row in _compare(_resolve(variant, summaries), _resolve(base, summaries), (variant, base), seed)
-        if metrics is None or row["metric"] in metrics
-    ]
-    for row, adjusted in zip(found, holm([row["p"] for row in found]), strict=True):
-        row["p_holm"] = adjusted
-    return found
-
-
-def _resolve(name: str, summaries: Summaries) -> dict[str, Summary]:
-    try:
-        found = [summaries[variant] for variant in members(name, list(summaries))]
-    except UnknownNameError:
-        return {}
-    if len(found) == 1:
-        return dict(found[0])
-    shared = [metric for metric in found[0] if all(metric in other for other in found)]
-    return {metric: mean_summary([each[metric] for each in found]) for metric in shared}
-
-
-def _compare(
-    variant: Mapping[str, Summary], base: Mapping[str, Summary], names: Sequence[str], seed: int
-) -> list[dict[str, Any]]:
-    found = []
-    for metric in (name for name in variant if name in base):
-        entry = compare_summaries(variant[metric], base[metric], seed)
-        if entry is not None:
-            found.append({"variant": names[0], "baseline": names[1], "metric": metric, **entry})
-    return found
-
-
-def compare_summaries(
-    variant: Summary, base: Summary, seed: int, *, method: Method = "percentile"
-) -> dict[str, Any] | None:
-    """The numbers of a paired comparison, in the metric's reported scale; None without a common prompt."""
-    a, b = observed(variant), observed(base)
-    if not a.keys() & b.keys():
-        return None
-    result = paired(
-        {key: value for key, (value, _) in a.items()},
-        {key: value for key, (value, _) in b.items()},
-        seed=seed,
-        weights={key: (a[key][1] + b[key][1]) / 2 for key in a.keys() & b.keys()},
-        strata=strata_of(variant),
-        method=method,
-    )
-    return comparison_entry(result, variant)
 
 
 def comparison_entry(result: Comparison, variant: Summary) -> dict[str, Any]:

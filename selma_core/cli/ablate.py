@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from selma_core.cli.common import Json, Overrides, PluginFiles, print_json, report_problems
+from selma_core.cli.common import Json, Overrides, PluginFiles, Seeds, print_json, report_problems
 from selma_core.cli.store import StoreFolder
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def ablate_command(
     *,
     override: Overrides = (),
     store: StoreFolder = None,
+    seeds: Seeds = None,
     plan: Annotated[bool, Parameter(help="Only show what would run.", negative="")] = False,
     picture: Annotated[
         Path | None, Parameter(help="An SVG to write: differences and intervals.", show_default=False)
@@ -29,11 +30,15 @@ def ablate_command(
 ) -> int:
     """Run an ablation: variants of one recipe over shared stages, as one table with intervals.
 
+    With `--seeds` each variant is trained and drawn anew with each seed, and intervals are over seeds and prompts.
+
     Example: `selma ablate shapes_guidance --plan`
     """
-    from selma_core.ablation import open_ablation
+    from selma_core.ablation import open_ablation, parse_seeds
 
-    return finish(open_ablation(name, override, store=store, plugins=plugin), plan=plan, picture=picture, json=json)
+    several = () if seeds is None else parse_seeds(seeds)
+    opened = open_ablation(name, override, store=store, plugins=plugin, seeds=several)
+    return finish(opened, plan=plan, picture=picture, json=json)
 
 
 def finish(opened: OpenAblation, *, plan: bool = False, picture: Path | None = None, json: bool = False) -> int:

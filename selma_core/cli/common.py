@@ -44,6 +44,10 @@ Until = Annotated[
         show_default=False,
     ),
 ]
+Seeds = Annotated[
+    str | None,
+    Parameter(name="--seeds", help="Training seeds: how many (3 = 0,1,2), or a list (0,7).", show_default=False),
+]
 
 
 def option_flag(what: str) -> Parameter:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from selma_core.cli.common import Json, Overrides, PluginFiles, Until, print_json, report_problems
+from selma_core.cli.common import Json, Overrides, PluginFiles, Seeds, Until, print_json, report_problems
 from selma_core.cli.store import StoreFolder
 
 Vary = Annotated[
@@ -34,19 +34,18 @@ def run_command(
     plugin: PluginFiles = (),
     until: Until = (),
     vary: Vary = (),
-    grid: Annotated[
-        Literal["full", "one"], Parameter(help="With --vary: all combinations, or one at a time.")
-    ] = "full",
+    grid: Grid = "full",
+    seeds: Seeds = None,
 ) -> int:
     """Run a recipe: only what the store does not hold yet.
 
     Progress goes to stderr. With `--json` stdout holds one JSON object, else the table of scores. With `--vary` the
-    recipe runs in several variants, as an ablation: what they share is made once.
+    recipe runs in several variants, with `--seeds` several times, as an ablation: what they share is made once.
 
     Example: `selma run shapes -o stages.merge.use=param_mean --store my-store`
     """
-    if vary:
-        return _ablate(recipe, vary, grid, override, store=store, json=json, plugin=plugin, until=until)
+    if vary or seeds is not None:
+        return _ablate(recipe, vary, grid, seeds, override, store=store, json=json, plugin=plugin, until=until)
     from rich.console import Console
 
     from selma_core.cli.progress import RunProgress
@@ -75,6 +74,7 @@ def _ablate(
     recipe: str,
     settings: tuple[str, ...],
     grid: str,
+    seeds: str | None,
     override: tuple[str, ...],
     *,
     store: Path | None,
@@ -82,12 +82,14 @@ def _ablate(
     plugin: tuple[Path, ...],
     until: tuple[str, ...],
 ) -> int:
-    from selma_core.ablation import open_variants, vary
+    from selma_core.ablation import open_variants, parse_seeds, repeat, vary
     from selma_core.cli.ablate import finish
     from selma_core.errors import UserError
     from selma_core.variations import parse_vary
 
     if until:
-        raise UserError("--until and --vary: an ablation compares scores, so its variants run to their end")
-    ablation = vary(recipe, parse_vary(settings), grid)
+        flag = "--vary" if settings else "--seeds"
+        raise UserError(f"--until and {flag}: an ablation compares scores, so its variants run to their end")
+    several = () if seeds is None else parse_seeds(seeds)
+    ablation = vary(recipe, parse_vary(settings), grid, several) if settings else repeat(recipe, several)
     return finish(open_variants(ablation, override, store=store, plugins=plugin), json=json)

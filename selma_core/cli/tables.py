@@ -33,6 +33,20 @@ def comparison_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def claim_lines(claims: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Each claim with its verdict, and the differences that it rests on."""
+    for claim in claims:
+        source = f" ({claim['source']})" if claim["source"] else ""
+        yield f"{claim['verdict']}: {claim['claim']}{source}"
+        for row in claim["comparisons"]:
+            interval = f"{number(row['low'], sign=True)} .. {number(row['high'], sign=True)}"
+            margin = f", margin {number(row['margin'], sign=True)}" if row["margin"] else ""
+            difference = f"{row['variant']} - {row['baseline']} = {number(row['difference'], sign=True)}"
+            yield f"  {difference} ({interval}), p {p_value(row['p_holm'])} after Holm{margin}"
+        for pair in claim["missing"]:
+            yield f"  {pair}: not measured"
+
+
 def score_notes(scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
     """Who judged, by which rule, and where observations are missing."""
     seen: dict[str, None] = {}
@@ -56,6 +70,9 @@ def print_tables(console: Console, result: Mapping[str, Any], title: str, notes:
     console.print(score_table(result["scores"], title))
     if result["comparisons"]:
         console.print(comparison_table(result["comparisons"]))
+    if result.get("claims"):
+        for line in ["[bold]claims", *map(escape, claim_lines(result["claims"]))]:
+            console.print(line, highlight=False, soft_wrap=True)
     for line in [*score_notes(result["scores"]), *notes]:
         console.print(f"[dim]{escape(line)}", highlight=False, soft_wrap=True)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from selma_core.statistics.agreement import krippendorff_alpha
 from selma_core.statistics.comparison import MDE_FACTOR, Comparison, paired
 from selma_core.statistics.families import benjamini_hochberg, holm
-from selma_core.statistics.hierarchy import hierarchical, two_way_mean
+from selma_core.statistics.hierarchy import hierarchical, t_quantile, two_way_mean
 from selma_core.statistics.intervals import Interval, Method, bootstrap_mean
 from selma_core.statistics.resampling import RESAMPLES
 from selma_core.statistics.sample import make_sample
@@ -28,5 +28,6 @@ __all__ = [
     "krippendorff_alpha",
     "make_sample",
     "paired",
+    "t_quantile",
     "two_way_mean",
 ]

@@ -3,11 +3,16 @@
 Every run meets the same prompts, so the two are crossed: a resample takes runs with replacement and prompts with
 replacement, and each prompt it takes is taken in all of its runs. Resampling the prompts anew in each run would make
 the prompts' own noise look averaged out, which it is not. Source: Owen 2007, The pigeonhole bootstrap.
+
+A bootstrap over three runs is far too sure of them: what the runs differ by on average is therefore widened before it
+is resampled, as a t interval would (Hesterberg 2015, What teachers should know about the bootstrap, section 4.3).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import pi, sqrt
+from statistics import NormalDist
 
 import numpy as np
 
@@ -33,7 +38,7 @@ def hierarchical(
     """Compares two variants of which there are several training runs, on the prompts that all runs have.
 
     Runs of the same name in both (the same training seed) are resampled together, all others apart. `p` is twice the
-    smaller share of resampled differences on one side of 0.
+    smaller share of resampled differences on one side of 0. What the runs differ by is widened for their small number.
 
     Raises:
         ValueError: without runs, or when they have no prompt in common.
@@ -51,7 +56,7 @@ def hierarchical(
     else:
         parts = [a, -b]
     d = a.mean(axis=0) - b.mean(axis=0)
-    means = sum(_resampled(part, w, seed, resamples, place) for place, part in enumerate(parts))
+    means = sum(_resampled(_widened(part, w, level), w, seed, resamples, place) for place, part in enumerate(parts))
     tail = 50.0 * (1.0 - level)
     low, high = np.percentile(means, [tail, 100.0 - tail])
     se = float(np.std(means, ddof=1)) if len(shared) > 1 else None
@@ -104,6 +109,28 @@ def two_way_mean(
 def _matrix(runs: Iterable[Mapping[str, float]], shared: Sequence[str]) -> Floats:
     """[runs, prompts]"""
     return np.asarray([[run[key] for key in shared] for run in runs], dtype=np.float64)
+
+
+def _widened(values: Floats, w: Floats, level: float) -> Floats:
+    """Each run moved away from the mean of all by sqrt(R / (R - 1)) t / z; nothing to do for one run."""
+    runs = values.shape[0]
+    if runs < 2:
+        return values
+    factor = sqrt(runs / (runs - 1)) * t_quantile(level, runs - 1) / NormalDist().inv_cdf(0.5 + level / 2)
+    means = values @ w / w.sum()
+    widened: Floats = values + (factor - 1.0) * (means - means.mean())[:, None]
+    return widened
+
+
+def t_quantile(level: float, freedom: int) -> float:
+    """The t with P(|T| < t) = level for Student's T.
+
+    With t = tan(a) sqrt(freedom) the density is cos(a) ** (freedom - 1), up to a factor.
+    """
+    angles = np.linspace(0.0, pi / 2, 100_001)
+    heights = np.cos(angles) ** (freedom - 1)
+    share = np.concatenate([[0.0], np.cumsum(heights[1:] + heights[:-1])])
+    return float(np.tan(np.interp(level, share / share[-1], angles)) * sqrt(freedom))
 
 
 def _resampled(values: Floats, w: Floats, seed: int, resamples: int, place: int) -> Floats:

@@ -110,6 +110,18 @@ def test_study(call: Call, example: Call, recipe: Path) -> None:
     assert list(printed["raters"][0]) == list(shown["raters"][0])
 
 
+def test_ablate(call: Call, example: Call, recipe: Path) -> None:
+    claim = {"claim": "darker is better", "source": "nobody", "better": "other", "than": "base"}
+    write_recipe(recipe.parent / "a.yaml", {"recipe": "two.yaml", "seeds": 2, "claims": [claim]})
+    printed = call("ablate", str(recipe.parent / "a.yaml"), "--json", "--store", str(recipe.parent / "store"))
+    shown = example("selma ablate")
+    assert set(printed) == set(shown)
+    assert set(printed["scores"]["other"]["light"]) == set(shown["scores"]["merged"]["dsg"])
+    assert set(printed["comparisons"][0]) == set(shown["comparisons"][0])
+    assert set(printed["claims"][0]) == set(shown["claims"][0])
+    assert set(printed["claims"][0]["comparisons"][0]) == {*shown["comparisons"][0], "margin"}
+
+
 def test_models_show(call: Call, example: Call) -> None:
     assert list(call("models", "show", "sd14", "--json")) == list(example("selma models show"))
 

@@ -1,7 +1,7 @@
 """Plugins in a single file for the engine's tests: tiny, real in form, and they count what they do.
 
 Every piece of work appends a line to `$FAKE_LOG`; `$FAKE_STOP` = "stage:n" makes the process kill itself by SIGKILL
-before the n-th piece of that stage, `$FAKE_FAIL` = "stage[:text]" makes it raise.
+before the n-th piece of that stage (of "any" stage), `$FAKE_FAIL` = "stage[:text]" makes it raise.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def work(stage, what):
     """Notes a piece of work; dies or raises if the test asked for it."""
     _counts[stage] = _counts.get(stage, 0) + 1
     wanted, _, number = os.environ.get("FAKE_STOP", "").partition(":")
-    if wanted == stage and _counts[stage] == int(number):
+    done = sum(_counts.values()) if wanted == "any" else _counts[stage]
+    if wanted in (stage, "any") and done == int(number):
         os.kill(os.getpid(), signal.SIGKILL)
     failing, _, text = os.environ.get("FAKE_FAIL", "").partition(":")
     if failing == stage and text in what:

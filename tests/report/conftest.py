@@ -18,12 +18,13 @@ from selma_core.artifacts.images import image_row, png_bytes, write_images
 from selma_core.artifacts.jsonl import write_rows
 from selma_core.artifacts.prompts import PromptSet, write_prompts
 from selma_core.artifacts.scores import ImageValue, ScoreTable, write_scores
+from selma_core.comparisons import comparisons, single_runs
 from selma_core.config.recipe import Recipe
 from selma_core.data import Atom, ImageRequest, ItemAtoms, MetricInfo, Prompt, Rejected, Summary
 from selma_core.files import sha256_file, write_json
 from selma_core.report import write_report
 from selma_core.result import NodeResult, Run
-from selma_core.scoring import comparisons, score_entry
+from selma_core.scoring import score_entry
 from selma_core.store.manifest import MANIFEST, Manifest
 
 SKILLS = ("paragraph", "count", "general")
@@ -197,7 +198,7 @@ def finished(builder: Builder, recipe: Recipe, summaries: dict[str, dict[str, Su
         "run": "20261122-104500-ab12",
         "seconds": 423.0,
         "scores": {v: {m: score_entry(s, 0) for m, s in found.items()} for v, found in summaries.items()},
-        "comparisons": comparisons(summaries, recipe.data["report"]["compare"], "base"),
+        "comparisons": comparisons(single_runs(summaries), recipe.data["report"]["compare"], "base"),
     }
     return Run(
         run_id="20261122-104500-ab12", recipe=recipe, nodes=tuple(builder.nodes), store=builder.folder,

@@ -19,6 +19,7 @@ from selma_core.statistics import (
     holm,
     krippendorff_alpha,
     paired,
+    t_quantile,
     two_way_mean,
 )
 
@@ -142,14 +143,21 @@ def test_runs_of_one_seed_are_paired() -> None:
     assert apart.low < 0 < apart.high
 
 
-def test_interval_over_runs_holds_the_truth_about_as_often_as_it_says() -> None:
+@pytest.mark.parametrize("number", [2, 3, 6])
+def test_interval_over_runs_holds_the_truth_about_as_often_as_it_says(number: int) -> None:
     rng, hits = np.random.default_rng(0), 0
     for _ in range(150):
-        prompts, shifts = 0.3 * rng.normal(size=60), 0.2 * rng.normal(size=6)
+        prompts, shifts = 0.3 * rng.normal(size=60), 0.2 * rng.normal(size=number)
         runs = {str(i): keyed((0.5 + shift + prompts).tolist()) for i, shift in enumerate(shifts)}
         found = hierarchical(runs, {"base": keyed([0.0] * 60)}, seed=0, resamples=FEW)
         hits += found.low <= 0.5 <= found.high
-    assert hits >= 125  # few runs make the percentile interval short: about 88 % with six
+    assert hits >= 135  # 142 expected; a percentile interval as it comes holds it 88 % of the time with six runs
+    assert hits < 150 or number == 2
+
+
+@given(st.integers(1, 60), st.floats(0.5, 0.99))
+def test_quantiles_of_student_are_those_of_scipy(freedom: int, level: float) -> None:
+    assert t_quantile(level, freedom) == pytest.approx(stats.t.ppf(0.5 + level / 2, freedom), rel=1e-4)
 
 
 def test_runs_without_a_common_prompt_are_an_error() -> None:

@@ -11,10 +11,11 @@ from selma_plugins.evaluation.dsg import Dsg
 from selma_plugins.evaluation.options import DsgOptions
 
 from selma_core.artifacts.scores import ScoreTable
+from selma_core.comparisons import comparisons, members, single_runs
 from selma_core.data import Atom, ItemAtoms, MetricInfo, PromptScore, Summary
 from selma_core.errors import UnknownNameError
 from selma_core.options import Slot
-from selma_core.scoring import comparisons, mean_summary, members, score_entry, summarise
+from selma_core.scoring import mean_summary, score_entry, summarise
 from selma_core.statistics import holm
 
 KEYS = {"variant", "baseline", "metric", "difference", "low", "high", "p"}
@@ -80,14 +81,14 @@ def test_fewer_is_better_where_the_metric_says_so() -> None:
     """Differences stay variant minus baseline; what counts as a win turns round."""
     plain = {"base": {"dsg": spread(0)}, "x": {"dsg": spread(0.2)}}
     fids = {name: {"dsg": attrs.evolve(by["dsg"], higher_is_better=False)} for name, by in plain.items()}
-    [row], [turned] = comparisons(plain, [("x", "base")]), comparisons(fids, [("x", "base")])
+    [row], [turned] = comparisons(single_runs(plain), [("x", "base")]), comparisons(single_runs(fids), [("x", "base")])
     assert (turned["wins"], turned["losses"]) == (row["losses"], row["wins"]) == (0, row["wins"])
     assert turned["difference"] == row["difference"] > 0
 
 
 def test_comparisons_have_the_documented_keys_and_holm() -> None:
     summaries = {"base": {"dsg": spread(0)}, "merged": {"dsg": spread(0.2)}, "joint": {"dsg": spread(0.0)}}
-    found = comparisons(summaries, [["merged", "base"], ["merged", "joint"], ["joint", "base"]], "base")
+    found = comparisons(single_runs(summaries), [["merged", "base"], ["merged", "joint"], ["joint", "base"]], "base")
     assert [(row["variant"], row["baseline"]) for row in found] == [
         ("merged", "base"),
         ("merged", "joint"),
@@ -104,7 +105,10 @@ def test_comparisons_have_the_documented_keys_and_holm() -> None:
 
 def test_without_pairs_everything_meets_the_baseline() -> None:
     summaries = {name: {"dsg": spread(0)} for name in ("base", "a", "b")}
-    assert [(r["variant"], r["baseline"]) for r in comparisons(summaries, [], "base")] == [("a", "base"), ("b", "base")]
+    assert [(r["variant"], r["baseline"]) for r in comparisons(single_runs(summaries), [], "base")] == [
+        ("a", "base"),
+        ("b", "base"),
+    ]
 
 
 def test_experts_are_compared_as_their_mean() -> None:
@@ -114,13 +118,13 @@ def test_experts_are_compared_as_their_mean() -> None:
         "expert_text": {"dsg": spread(0.0)},
     }
     for name in ("experts", "expert_*"):
-        (row,) = comparisons(summaries, [["merged", name]], "merged")
+        (row,) = comparisons(single_runs(summaries), [["merged", name]], "merged")
         assert row["baseline"] == name
         assert row["difference"] == pytest.approx(10.0)
 
 
 def test_failed_variants_are_left_out() -> None:
-    assert comparisons({"base": {"dsg": spread(0)}}, [["merged", "base"]], "base") == []
+    assert comparisons(single_runs({"base": {"dsg": spread(0)}}), [["merged", "base"]], "base") == []
 
 
 def test_members() -> None:
