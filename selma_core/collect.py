@@ -15,9 +15,9 @@ from selma_core.errors import UnknownNameError, did_you_mean
 from selma_core.graph.node import Graph, Node, Staged
 from selma_core.graph.problems import Problems
 from selma_core.judge_agreement import agreement_rows
-from selma_core.report.lookup import options_text
 from selma_core.result import NodeResult
 from selma_core.scoring import score_entry, summarise
+from selma_core.stage_lookup import options_text
 
 if TYPE_CHECKING:
     from selma_core.session import Session

@@ -14,6 +14,7 @@ from selma_core.artifacts.scores import ScoreTable, read_scores
 from selma_core.data import ImageItem, Summary
 from selma_core.errors import StageError, UnknownNameError, UserError, did_you_mean
 from selma_core.kinds import BY_NAME
+from selma_core.stage_lookup import StageLookup, headline_of, run_command
 
 if TYPE_CHECKING:
     from selma_core.config import Recipe
@@ -27,6 +28,7 @@ class NodeResult:
         id, label, kind, plugin, fingerprint, axes: of the node.
         outcome: `ran`, `reused` (from the store, or made by an equal stage of this run) or `failed`.
         seconds: in this run. artifact: its folder, None when it failed.
+        reads: ids of the stages that it reads.
         warnings: what it wanted the user to see. error: why it failed, one line.
     """
 
@@ -39,6 +41,7 @@ class NodeResult:
     seconds: float
     artifact: Path | None
     axes: Mapping[str, str]
+    reads: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     error: str | None = None
 
@@ -83,6 +86,37 @@ class Run:
     def ok(self) -> bool:
         """Whether every stage is done."""
         return not self.failed
+
+    @property
+    def headline(self) -> str:
+        """The metric that the recipe declares, else the first one there is; "" without scores."""
+        return headline_of(self.summaries, self.report_settings)
+
+    @property
+    def report_settings(self) -> Mapping[str, Any]:
+        """The recipe's `report` section: `headline`, `baseline`, `compare`, ..."""
+        return self._lookup.settings
+
+    @property
+    def command(self) -> str:
+        """The command line that makes the same run again."""
+        return run_command(self.recipe)
+
+    def score_node(self, variant: str, metric: str, /) -> NodeResult | None:
+        """The stage that scored a variant in a metric, None when there is none."""
+        return self._lookup.score_node(variant, metric)
+
+    def sample_node(self, variant: str, /) -> NodeResult | None:
+        """The stage that drew the images of a variant that the headline metric judged, None when there is none."""
+        return self._lookup.sample_node(variant, self.headline)
+
+    def judged_prompts(self) -> list[str]:
+        """One line per prompt stage that the judged images were drawn from, with its options."""
+        return self._lookup.judged_prompts(self.headline)
+
+    @property
+    def _lookup(self) -> StageLookup:
+        return StageLookup(self.recipe.data, self.nodes)
 
     def node(self, node_id: str) -> NodeResult:
         """The stage of an id such as `expert[count]`.

@@ -94,6 +94,7 @@ def _result(row: Planned, receipt: Receipt, store: Store) -> NodeResult:
         seconds=0.0 if shared else receipt.seconds,
         artifact=None if failed else store.artifact(node.fingerprint),
         axes=node.axes,
+        reads=tuple(row.id.removesuffix(node.id) + name for name in node.reads),
         warnings=() if failed else _warnings(node.fingerprint, store),
         error=receipt.error,
     )

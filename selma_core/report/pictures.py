@@ -12,7 +12,6 @@ from PIL import Image
 
 from selma_core.artifacts.scores import read_values
 from selma_core.data import ImageItem, PromptScore
-from selma_core.report.lookup import headline, sample_node, score_node
 from selma_core.report.source import ReportSource, read_or_note
 
 PROMPTS_SHOWN = 12
@@ -55,7 +54,7 @@ def strips(source: ReportSource, notes: list[str]) -> list[Strip]:
     """About a dozen judged prompts, the first of each group in turn: chosen by order, not by score."""
     drawn: dict[str, Mapping[str, ImageItem]] = {}
     for variant in source.summaries:
-        node = sample_node(source, variant)
+        node = source.sample_node(variant)
         if node is not None and node.artifact is not None:
             items = read_or_note(notes, f"images of {variant}", source.images, node.id) or ()
             drawn[variant] = {item.prompt.id: item for item in items if item.k == 0}
@@ -87,7 +86,7 @@ def _cell(name: str, item: ImageItem, score: float | None, notes: list[str]) -> 
 
 def _judged(source: ReportSource, drawn: Mapping[str, Mapping[str, ImageItem]]) -> list[PromptScore]:
     """The prompts of the first variant with scores that some variant has drawn."""
-    metric = headline(source)
+    metric = source.headline
     summary = next((found[metric] for found in source.summaries.values() if metric in found), None)
     known = {key for items in drawn.values() for key in items}
     return [prompt for prompt in (summary.prompts if summary else ()) if prompt.prompt_id in known]
@@ -106,8 +105,8 @@ def _spread(prompts: Sequence[PromptScore]) -> list[PromptScore]:
 
 def _values(source: ReportSource, variant: str, notes: list[str]) -> dict[str, float]:
     """item_id -> per cent under the rule that the report shows."""
-    metric = headline(source)
-    node, summary = score_node(source, metric, variant), source.summaries[variant].get(metric)
+    metric = source.headline
+    node, summary = source.score_node(variant, metric), source.summaries[variant].get(metric)
     folder = node.artifact if node is not None else None
     if folder is None or summary is None:
         return {}

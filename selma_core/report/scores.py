@@ -10,8 +10,7 @@ from markupsafe import Markup
 
 from selma_core.data import Summary
 from selma_core.report.figures import COLOURS, Mark, bar_panel, dot_plot
-from selma_core.report.lookup import headline, options_text, read_labels, report_settings, sample_label, stages
-from selma_core.report.source import ReportSource
+from selma_core.report.source import ReportSource, baseline
 
 
 @attrs.frozen
@@ -47,24 +46,15 @@ class ScoreTable:
 def score_tables(source: ReportSource) -> list[ScoreTable]:
     """One per metric, the headline first."""
     metrics = dict.fromkeys(metric for found in source.summaries.values() for metric in found)
-    ordered = sorted(metrics, key=lambda metric: metric != headline(source))
+    ordered = sorted(metrics, key=lambda metric: metric != source.headline)
     return [table for metric in ordered if (table := _table(source, metric)) is not None]
 
 
 def colours(source: ReportSource) -> dict[str, int]:
     """Variant -> colour class; the baseline is always class 0 (grey)."""
-    baseline = str(report_settings(source).get("baseline") or "")
-    others = [variant for variant in source.summaries if variant != baseline]
-    return {baseline: 0} | {variant: 1 + i % (COLOURS - 1) for i, variant in enumerate(others)}
-
-
-def what_was_judged(source: ReportSource) -> str:
-    """Which prompts the judged images were drawn from, with the options that may have cut them to a subset."""
-    found = []
-    for label in read_labels(source, sample_label(source), "prompts"):
-        stage = stages(source).get(label, {})
-        found.append(f"stage {label}: {stage.get('use', '')} ({options_text(stage.get('options') or {})})")
-    return "; ".join(found)
+    grey = baseline(source)
+    others = [variant for variant in source.summaries if variant != grey]
+    return {grey: 0} | {variant: 1 + i % (COLOURS - 1) for i, variant in enumerate(others)}
 
 
 def _table(source: ReportSource, metric: str) -> ScoreTable | None:
@@ -94,7 +84,7 @@ def _row(source: ReportSource, variant: str, metric: str, summary: Summary, colo
         summary.n_images,
         max(summary.expected_images, summary.n_images),
         100.0 * summary.coverage,
-        variant == report_settings(source).get("baseline"),
+        variant == baseline(source),
     )
 
 

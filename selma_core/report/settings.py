@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import attrs
 import yaml
 
-from selma_core.config.problems import COMMAND_LINE, split
 from selma_core.report.source import ReportSource, read_or_note
 from selma_core.store.manifest import Manifest, library_versions, read_manifest
 
@@ -98,25 +96,6 @@ def versions(found: Mapping[str, Manifest]) -> dict[str, str]:
         for name, version in {**manifest.libraries, **extra}.items():
             seen.setdefault(name, {})[version] = None
     return {name: ", ".join(each) for name, each in seen.items()}
-
-
-def command(source: ReportSource) -> str:
-    """The command line that repeats the run, with its overrides."""
-    overrides = [
-        f"-o {shlex.quote(f'{path}={_value(source.recipe.data, path)}')}"
-        for path, layer in source.recipe.origins.items()
-        if layer == COMMAND_LINE
-    ]
-    path = source.recipe.path
-    known_by_name = path is None or path.parent.name == "recipes"
-    return " ".join(["selma", "run", shlex.quote(source.recipe.name if known_by_name else str(path)), *overrides])
-
-
-def _value(data: Mapping[str, Any], path: str) -> str:
-    found: Any = data
-    for part in split(path):
-        found = found.get(part, "") if isinstance(found, Mapping) else ""
-    return yaml.safe_dump(found, default_flow_style=True, width=10_000).split("\n")[0].strip()
 
 
 def _plain(value: Any, key: str = "") -> Any:

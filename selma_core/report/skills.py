@@ -7,7 +7,6 @@ from collections import defaultdict
 import attrs
 
 from selma_core.artifacts.prompts import PromptSet
-from selma_core.report.lookup import read_labels, sample_label
 from selma_core.report.pictures import Cell, samples
 from selma_core.report.source import ReportNode, ReportSource, read_or_note
 
@@ -72,13 +71,10 @@ def _rejections(found: PromptSet) -> tuple[Rejections, ...]:
 
 def _images(source: ReportSource, prompts: ReportNode, notes: list[str]) -> list[Cell]:
     """A few images of the stage that drew these prompts, unless they are the judged ones."""
+    judged = {node.id for variant in source.summaries if (node := source.sample_node(variant)) is not None}
     for node in source.nodes:
-        drawn = node.kind == "image_generator" and node.artifact is not None and node.label != sample_label(source)
-        if (
-            drawn
-            and dict(node.axes) == dict(prompts.axes)
-            and prompts.label in read_labels(source, node.label, "prompts")
-        ):
+        drawn = node.kind == "image_generator" and node.artifact is not None and node.id not in judged
+        if drawn and prompts.id in node.reads and dict(node.axes) == dict(prompts.axes):
             items = read_or_note(notes, f"images of {node.id}", source.images, node.id) or ()
             return samples(items, _IMAGES, notes)
     return []

@@ -1,4 +1,4 @@
-"""What the report needs of a run; `selma_core.result.Run` satisfies it."""
+"""What the report needs of a run or an ablation; `selma_core.result.Run` satisfies it."""
 
 from __future__ import annotations
 
@@ -54,6 +54,10 @@ class ReportNode(Protocol):
         """Axis -> value."""
 
     @property
+    def reads(self) -> Sequence[str]:
+        """Ids of the stages that it reads."""
+
+    @property
     def warnings(self) -> Sequence[str]:
         """What it wanted the user to see."""
 
@@ -83,7 +87,7 @@ class ReportRecipe(Protocol):
 
 
 class ReportSource(Protocol):
-    """A finished run."""
+    """A finished run or ablation. Whatever is looked up through a recipe goes by methods: there may be several."""
 
     @property
     def run_id(self) -> str:
@@ -105,11 +109,37 @@ class ReportSource(Protocol):
     def summaries(self) -> Mapping[str, Mapping[str, Summary]]:
         """variant -> metric -> summary."""
 
+    @property
+    def headline(self) -> str:
+        """The metric that was declared, else the first one there is; "" without scores."""
+
+    @property
+    def report_settings(self) -> Mapping[str, Any]:
+        """`headline`: a metric; `baseline`: a variant; `compare`: pairs of variants. Each may be absent."""
+
+    @property
+    def command(self) -> str:
+        """The command line that makes the same again."""
+
+    def score_node(self, variant: str, metric: str, /) -> ReportNode | None:
+        """The stage that scored a variant; of several training seeds the first."""
+
+    def sample_node(self, variant: str, /) -> ReportNode | None:
+        """The stage that drew the variant's images that the headline metric judged; of several seeds the first."""
+
+    def judged_prompts(self) -> Sequence[str]:
+        """One line per set of prompts that the judged images were drawn from."""
+
     def prompts(self, node_id: str, /) -> PromptSet:
         """The prompts a stage stored."""
 
     def images(self, node_id: str, /) -> Sequence[ImageItem]:
         """The images a stage stored."""
+
+
+def baseline(source: ReportSource) -> str:
+    """The variant that others are compared with, "" when there is none."""
+    return str(source.report_settings.get("baseline") or "")
 
 
 def read_or_note(notes: list[str], what: str, read: Callable[P, T], /, *args: P.args, **names: P.kwargs) -> T | None:

@@ -9,7 +9,6 @@ import attrs
 from markupsafe import Markup
 
 from selma_core.report.figures import difference_plot
-from selma_core.report.lookup import headline, report_settings
 from selma_core.report.source import ReportSource
 
 LEVEL = 0.05
@@ -35,7 +34,7 @@ class Verdict:
 
 def verdicts(source: ReportSource) -> list[Verdict]:
     """One per comparison, those of the headline metric first."""
-    main = headline(source)
+    main = source.headline
     rows = sorted(source.result.get("comparisons") or [], key=lambda row: row["metric"] != main)
     known = set(source.summaries)
     return [_verdict(row, known, _scale(source, row["metric"]), _reach(rows, row["metric"])) for row in rows]
@@ -52,7 +51,7 @@ def outcome(row: Mapping[str, Any]) -> str:
 def missing(source: ReportSource) -> list[str]:
     """Pairs that the recipe asks for and that have no scores."""
     done = {(row["variant"], row["baseline"]) for row in source.result.get("comparisons") or []}
-    pairs = [tuple(map(str, pair)) for pair in report_settings(source).get("compare") or []]
+    pairs = [tuple(map(str, pair)) for pair in source.report_settings.get("compare") or []]
     return [f"{a} against {b}" for a, b in (pair for pair in pairs if len(pair) == 2) if (a, b) not in done]
 
 

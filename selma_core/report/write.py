@@ -12,12 +12,11 @@ from markupsafe import Markup
 
 from selma_core.report import settings
 from selma_core.report.agreement import agreements
-from selma_core.report.lookup import headline, report_settings
 from selma_core.report.pictures import strips
-from selma_core.report.scores import colours, score_tables, what_was_judged
+from selma_core.report.scores import colours, score_tables
 from selma_core.report.search import searches
 from selma_core.report.skills import prompt_cards
-from selma_core.report.source import ReportSource
+from selma_core.report.source import ReportSource, baseline
 from selma_core.report.training import curves
 from selma_core.report.verdicts import missing, verdicts
 
@@ -59,12 +58,12 @@ def page(source: ReportSource) -> dict[str, Any]:
         "seed": data.get("seed", 0),
         "seconds": float(source.result.get("seconds") or 0.0),
         "outcomes": settings.outcomes(source),
-        "headline": headline(source),
-        "declared": headline(source) == report_settings(source).get("headline"),
-        "baseline": str(report_settings(source).get("baseline") or ""),
+        "headline": source.headline,
+        "declared": source.headline == source.report_settings.get("headline"),
+        "baseline": baseline(source),
         "verdicts": verdicts(source),
         "missing": missing(source),
-        "judged": what_was_judged(source),
+        "judged": "; ".join(source.judged_prompts()),
         "tables": score_tables(source),
         "agreements": agreements(source),
         "legend": {variant: colour for variant, colour in colours(source).items() if variant in source.summaries},
@@ -78,7 +77,7 @@ def page(source: ReportSource) -> dict[str, Any]:
         "config": settings.config_text(source),
         "payloads": {name: settings.payload_text(manifest) for name, manifest in made.items()},
         "versions": settings.versions(made),
-        "command": settings.command(source),
+        "command": source.command,
         "notes": list(dict.fromkeys(notes)),
     }
 

@@ -19,6 +19,7 @@ from selma_core.pool import process_pool
 from selma_core.protocols import Receipt
 from selma_core.stages.context import StageContext
 from selma_core.stages.jobs import Job
+from selma_core.stages.memory import PeakMemory
 from selma_core.stages.task import Input, Task
 from selma_core.stages.threads import TorchThreads
 from selma_core.store import Manifest, Store
@@ -94,6 +95,7 @@ def _run(job: Job, store: Store, catalog: Catalog, registry: Registry, report: R
         wanted_device=job.device,
         threads=threads,
     )
+    memory = PeakMemory()
     try:
         if job.kind in _HEAVY:
             process_pool().trim()
@@ -102,6 +104,7 @@ def _run(job: Job, store: Store, catalog: Catalog, registry: Registry, report: R
         threads.apply()  # building may have imported torch
         task = Task(implementation=implementation, context=context, inputs=inputs, out=out, scratch=scratch)
         _runner(job.kind)(task)
+        peak = memory.read()
     finally:
         context.close()
         threads.restore()
@@ -117,6 +120,7 @@ def _run(job: Job, store: Store, catalog: Catalog, registry: Registry, report: R
         seconds=round(time.monotonic() - start, 3),
         files=hash_files(out),
         warnings=tuple(context.warnings),
+        peak_memory=peak,
     )
     store.commit(manifest)
 

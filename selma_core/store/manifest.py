@@ -53,6 +53,7 @@ class Manifest:
         label: id of the node that first made it. kind, plugin, provider, version: who made it.
         inputs: port -> fingerprints of what it read.
         created: UTC, ISO 8601. seconds: how long the attempt ran that finished it.
+        peak_memory: bytes while it ran: `rss` of the process, `cuda` of torch's allocator; empty where not measured.
         files: name -> hash and size. warnings: what the stage wanted the user to see.
         libraries, python, platform: where it was made.
     """
@@ -68,6 +69,7 @@ class Manifest:
     seconds: float
     files: Mapping[str, StoredFile]
     warnings: tuple[str, ...] = ()
+    peak_memory: Mapping[str, int] = attrs.field(factory=dict)
     created: str = attrs.field(factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     libraries: Mapping[str, str] = attrs.field(factory=library_versions)
     python: str = attrs.field(factory=platform.python_version)

@@ -53,6 +53,9 @@ def test_shared_stages_are_made_once_and_variants_compared(
     done = selma_core.ablate(file, store=folder / "store")
     assert isinstance(done, AblationRun)
     assert done.ok
+    by_id = {node.id: node for node in done.nodes}
+    assert {name for node in done.nodes for name in node.reads} <= by_id.keys()
+    assert by_id["two:sample[merged]"].reads == ("two:bench", "two:merge")
     work = log()
     assert len([line for line in work if line.startswith("train")]) == 2 * 5
     assert len([line for line in work if line.startswith("merge")]) == 3

@@ -43,6 +43,12 @@ def test_a_whole_run_and_its_second_time(
     first = start("selma")
     assert first.ok
     assert {node.outcome for node in first.nodes} == {"ran"}
+    scored, drawn = first.score_node("merged", first.headline), first.sample_node("merged")
+    assert scored is not None
+    assert drawn is not None
+    assert (scored.id, drawn.id) == ("score[merged]", "sample[merged]")
+    assert drawn.id in scored.reads
+    assert first.node("sample[base]").id not in scored.reads
     assert set(plan(session("selma")).values()) == {"hit"}
     log()
     second = start("selma")

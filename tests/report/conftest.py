@@ -79,8 +79,8 @@ class Builder:
     def prompts(self, label: str, axes: dict[str, str], prompts: list[Prompt], rejected: tuple[Rejected, ...]) -> None:
         write_prompts(self.node(label, "prompt_source", "grammar", axes), PromptSet(tuple(prompts), rejected))
 
-    def images(self, label: str, axes: dict[str, str], prompts: list[Prompt], count: int = 1) -> None:
-        folder = self.node(label, "image_generator", "diffusers", axes)
+    def images(self, label: str, axes: dict[str, str], prompts: list[Prompt], reads: str, count: int = 1) -> None:
+        folder = self.node(label, "image_generator", "diffusers", axes, reads=(reads,))
         rows = []
         for prompt in prompts:
             for k in range(count):
@@ -214,14 +214,14 @@ def build_run(folder: Path, size: int = 64) -> Run:
     )
     for skill in SKILLS:
         builder.prompts("prompts", {"skill": skill}, demo_prompts(skill, 40, "p"), rejected if skill == "count" else ())
-        builder.images("images", {"skill": skill}, demo_prompts(skill, 12, "p"))
+        builder.images("images", {"skill": skill}, demo_prompts(skill, 12, "p"), f"prompts[{skill}]")
         builder.adapter("expert", {"skill": skill})
     builder.search()
     judged = [prompt for skill in SKILLS for prompt in demo_prompts(skill, 24, "shapes")]
     judged[0] = attrs.evolve(judged[0], text=INJECTION)
     builder.prompts("bench", {}, judged, ())
     for variant in STRENGTH:
-        builder.images("sample", {"variant": variant}, judged, 2)
+        builder.images("sample", {"variant": variant}, judged, "bench", 2)
     summaries = {variant: {"dsg": builder.scores(variant, judged, 2)} for variant in STRENGTH}
     return finished(builder, recipe(), summaries)
 
