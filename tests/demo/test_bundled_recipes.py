@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from safetensors import safe_open
 
 import selma_core
 from selma_core.ablation import open_ablation
+from selma_core.graph.node import Graph
 from tests import tiny_models
 
 REGISTRY = Path(__file__).parents[2] / "registry/selma_registry"
@@ -63,6 +65,49 @@ def test_a_bundled_ablation_plans_without_a_network(name: str, tmp_path: Path) -
     opened = open_ablation(name, store=tmp_path / "store")
     # Variants that share nothing were no ablation; seeds alone share nothing.
     assert {row.status for row in opened.plan} == ({"run", "shared"} if len(opened.ablation.variants) > 1 else {"run"})
+
+
+def graph_of(name: str, store: Path) -> Graph:
+    """The graph of an ablation's first variant and seed."""
+    return open_ablation(name, store=store).first.graph
+
+
+def test_claims_name_rows_and_say_who_made_them(tmp_path: Path) -> None:
+    for path in ABLATIONS:
+        claims = open_ablation(path.stem, store=tmp_path / "store").ablation.claims  # opening checks the rows
+        assert len({claim.text for claim in claims}) == len(claims)
+        assert all(claim.source for claim in claims), path.stem
+
+
+def test_the_joint_runs_of_table_2_are_what_the_recipe_says(tmp_path: Path) -> None:
+    graph = graph_of("selma_table2", tmp_path)
+    steps = {node.id: node.bound.steps for node in graph if node.label in ("joint", "expert")}
+    experts = [count for name, count in steps.items() if name.startswith("expert")]
+    assert steps["joint[3]"] == steps["joint[5]"] == experts[0]
+    assert steps["joint[5_long]"] == sum(experts)
+    assert len(graph["joint[3]"].inputs["images"]) == len(graph["merge[3]"].inputs["adapters"]) == 3
+    assert len(graph["joint[5]"].inputs["images"]) == len(graph["merge[5]"].inputs["adapters"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("selma_table2", "merge[5]"), ("selma_weak_to_strong", "merge[self]")),
+        (("selma_table2", "expert[count]"), ("rank_and_steps", "expert[count]")),
+        (("selma_gt_vs_auto", "merge[gt_prompts]"), ("selma_llm", "merge[grammar]")),
+        (("selma_gt_vs_auto", "merge[auto]"), ("selma_llm", "merge[smollm2]")),
+        (("selma_gt_vs_auto", "images[count,gt_prompts]"), ("selma_llm_live", "images[count]")),
+    ],
+)
+def test_ablations_share_what_their_files_say(one: tuple[str, str], other: tuple[str, str], tmp_path: Path) -> None:
+    first, second = (graph_of(name, tmp_path)[node].fingerprint for name, node in (one, other))
+    assert first == second
+
+
+def test_the_guide_lists_every_bundled_ablation(root: Path) -> None:
+    rows = [line for line in (root / "docs/how-to/write_an_ablation.md").read_text().splitlines() if line.startswith("| `")]
+    listed = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert {path.stem for path in ABLATIONS} <= listed
 
 
 def test_shapes_joint_trains_jointly_for_one_expert_and_for_five(tmp_path: Path) -> None:
