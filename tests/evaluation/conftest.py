@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
+from selma_plugins.benchmarks.dsg_csv import BenchmarkPrompt, read_benchmark
 from selma_plugins.evaluation.answers import verdict
-from selma_plugins.evaluation.benchmark import BenchmarkPrompt, read_benchmark
 from selma_plugins.evaluation.dsg import spec_of
 
 from selma_core.data import Atom, Entry, ItemAtoms

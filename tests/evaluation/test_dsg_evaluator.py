@@ -8,9 +8,9 @@ from typing import Any
 
 import attrs
 import pytest
-from selma_plugins.evaluation.benchmark import read_benchmark
+from selma_plugins.benchmarks.dsg_csv import read_benchmark
+from selma_plugins.benchmarks.groups import group_of
 from selma_plugins.evaluation.dsg import Dsg
-from selma_plugins.evaluation.groups import group_of
 from selma_plugins.evaluation.options import DSG_RULES, DsgOptions
 from selma_plugins.evaluation.plugin import selma_evaluators
 from selma_plugins.evaluation.rules import RULES

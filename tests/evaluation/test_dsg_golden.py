@@ -10,8 +10,8 @@ from statistics import stdev
 from typing import Any
 
 import pytest
+from selma_plugins.benchmarks.dsg_csv import BenchmarkPrompt
 from selma_plugins.evaluation.answers import verdict
-from selma_plugins.evaluation.benchmark import BenchmarkPrompt
 from selma_plugins.evaluation.dsg import Dsg
 from selma_plugins.evaluation.dsg_scores import question_scores, questions_of, summarise_rows
 from selma_plugins.evaluation.options import DsgOptions

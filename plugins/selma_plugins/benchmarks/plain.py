@@ -9,8 +9,8 @@ from typing import Any
 
 from selma_core.data import Entry
 from selma_core.errors import ArtifactError
+from selma_plugins.benchmarks.groups import group_of
 from selma_plugins.benchmarks.item import BenchmarkItem, json_rows, read_text
-from selma_plugins.evaluation.groups import group_of
 
 TEXTS = ("text", "prompt", "caption")
 IDS = ("item_id", "prompt_id", "id")

@@ -10,9 +10,9 @@ import attrs
 
 from selma_core.data import Entry
 from selma_core.errors import ArtifactError
+from selma_plugins.benchmarks.dsg_csv import read_benchmark
+from selma_plugins.benchmarks.groups import group_of
 from selma_plugins.benchmarks.item import BenchmarkItem, json_rows, parse_json, read_text, take
-from selma_plugins.evaluation.benchmark import read_benchmark
-from selma_plugins.evaluation.groups import group_of
 
 _TIFA_FIELDS = ("question", "choices", "answer", "element_type", "element")
 

@@ -13,11 +13,11 @@ import attrs
 from selma_core.averages import average_over_prompts
 from selma_core.data import Atom, ChatReply, ChatRequest, ImageItem, ItemAtoms, Message, MetricInfo, Prompt, Summary
 from selma_core.protocols import ChatModel, Context
+from selma_plugins.benchmarks.dsg_csv import BenchmarkPrompt, read_benchmark
+from selma_plugins.benchmarks.matching import known_prompt
 from selma_plugins.evaluation.answers import verdict
 from selma_plugins.evaluation.asking import Asked, ask
-from selma_plugins.evaluation.benchmark import BenchmarkPrompt, read_benchmark
 from selma_plugins.evaluation.dpg_rules import Crop, rule_of
-from selma_plugins.evaluation.matching import known_prompt
 from selma_plugins.evaluation.options import DPG_RULES, DpgOptions
 from selma_plugins.evaluation.rules import Question, Scores
 

@@ -10,10 +10,11 @@ from typing import Any
 import attrs
 
 from selma_core.data import Atom, ChatReply, ChatRequest, ImageItem, ItemAtoms, Message, MetricInfo, Prompt, Summary
-from selma_core.errors import StageError, UnknownNameError, UserError
+from selma_core.errors import StageError, UserError
 from selma_core.protocols import ChatModel, Context
+from selma_plugins.benchmarks.dsg_csv import BenchmarkPrompt, read_benchmark
+from selma_plugins.benchmarks.matching import known_prompt
 from selma_plugins.evaluation.answers import verdict
-from selma_plugins.evaluation.benchmark import BenchmarkPrompt, read_benchmark
 from selma_plugins.evaluation.dependencies import complaints
 from selma_plugins.evaluation.dsg_scores import questions_of, summarise_rows
 from selma_plugins.evaluation.options import DSG_RULES, DsgOptions
@@ -49,11 +50,12 @@ class Dsg:
             raise UserError(f"dsg: {line}")
         if self._options.writer.use:
             return self._written(prompts, context)
-        benchmark = read_benchmark(context.entry("benchmarks", self._options.benchmark))
-        specs = {prompt.id: spec_of(self._known(prompt, benchmark)) for prompt in prompts}
+        name = self._options.benchmark
+        benchmark = read_benchmark(context.entry("benchmarks", name))
+        specs = {prompt.id: spec_of(known_prompt(prompt, benchmark, name)) for prompt in prompts}
         bad = [f"prompt '{key}': {line}" for key, spec in specs.items() for line in complaints(_fields(spec))]
         if bad:
-            context.warn(f"{len(bad)} dependencies in benchmark '{self._options.benchmark}' need care; first: {bad[0]}")
+            context.warn(f"{len(bad)} dependencies in benchmark '{name}' need care; first: {bad[0]}")
         return specs
 
     def observe(self, items: Sequence[ImageItem], specs: Mapping[str, Any], context: Context) -> Iterator[ItemAtoms]:
@@ -83,20 +85,6 @@ class Dsg:
     def _written(self, prompts: Sequence[Prompt], context: Context) -> dict[str, Any]:
         writer: ChatModel = context.component("chat_model", self._options.writer)
         return write_all(prompts, context, lambda part: write_dsg(part, writer, self._options.attempts, context.seed))
-
-    def _known(self, prompt: Prompt, benchmark: Mapping[str, BenchmarkPrompt]) -> BenchmarkPrompt:
-        name = self._options.benchmark
-        if prompt.id not in benchmark:
-            raise UnknownNameError(
-                f"benchmark '{name}' ({len(benchmark)} prompts) has no prompt '{prompt.id}'; draw the images from "
-                f"'use: benchmark_prompts, options: {{benchmark: {name}}}'"
-            )
-        if benchmark[prompt.id].text.strip() != prompt.text.strip():
-            raise UserError(
-                f"prompt '{prompt.id}' reads '{prompt.text[:60]}' but in benchmark '{name}' "
-                f"'{benchmark[prompt.id].text[:60]}': images and questions are of different versions"
-            )
-        return benchmark[prompt.id]
 
     def _requests(self, item: ImageItem, spec: Mapping[str, Any]) -> list[ChatRequest]:
         texts = [self._options.question_template.replace("{question}", q["question"]) for q in spec["questions"]]

@@ -12,8 +12,8 @@ from selma_core.artifacts.scores import ScoreTable
 from selma_core.data import Atom, ItemAtoms, MetricInfo
 from selma_core.errors import ArtifactError, UnknownNameError, UserError, did_you_mean
 from selma_core.protocols import Answers, AnswersJob
+from selma_plugins.benchmarks.dsg_csv import BenchmarkPrompt, read_benchmark
 from selma_plugins.evaluation.answers import verdict
-from selma_plugins.evaluation.benchmark import BenchmarkPrompt, read_benchmark
 from selma_plugins.evaluation.dsg import spec_of
 from selma_plugins.evaluation.options import DSG_RULES
 

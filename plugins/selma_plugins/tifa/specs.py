@@ -12,7 +12,7 @@ from typing import Any
 from selma_core.data import Prompt
 from selma_core.errors import ArtifactError
 from selma_plugins.benchmarks.item import BenchmarkItem
-from selma_plugins.evaluation.matching import known_prompt
+from selma_plugins.benchmarks.matching import known_prompt
 
 
 def specs_of(

@@ -23,9 +23,9 @@ from selma_core.data import Atom, ChatRequest, ImageItem, ItemAtoms, Message, Me
 from selma_core.errors import ArtifactError, UnknownNameError, did_you_mean
 from selma_core.protocols import ChatModel, Context
 from selma_plugins.benchmarks.item import BenchmarkItem
+from selma_plugins.benchmarks.matching import known_prompt
 from selma_plugins.benchmarks.read import read_items
 from selma_plugins.evaluation.asking import Asked, ask
-from selma_plugins.evaluation.matching import known_prompt
 from selma_plugins.vqa.options import GenEval2Options
 from selma_plugins.vqa.probabilities import Probabilities
 

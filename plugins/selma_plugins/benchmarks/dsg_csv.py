@@ -9,7 +9,7 @@ import attrs
 
 from selma_core.data import Entry
 from selma_core.errors import ArtifactError
-from selma_plugins.evaluation.groups import group_of
+from selma_plugins.benchmarks.groups import group_of
 
 COLUMNS = ("item_id", "text", "proposition_id", "dependency", "category_broad", "category_detailed")
 QUESTION = "question_natural_language"
