@@ -58,7 +58,7 @@ def heat_maps(source: ReportSource, metric: str) -> list[HeatMap]:
     categories = {variant: summary.categories for variant, summary in found.items()}
     groups = {variant: summary.groups for variant, summary in found.items()}
     digits = 1 if all(summary.scale == 100.0 for summary in found.values()) else 3
-    tables = [
+    tables: list[tuple[str, Mapping[str, Mapping[str, float]]]] = [
         (_BROAD, _only(categories, detailed=False)),
         ("By detailed category", _only(categories, detailed=True)),
         ("By group of prompts", groups),

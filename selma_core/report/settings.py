@@ -94,7 +94,7 @@ def config_text(source: ReportSource) -> str:
 
 def payloads(made: Mapping[str, Manifest]) -> dict[str, str]:
     """Node id -> its payload as YAML, each fingerprint once, the first few hundred thousand bytes of them."""
-    first = {manifest.fingerprint: name for name, manifest in reversed(made.items())}
+    first = {manifest.fingerprint: name for name, manifest in reversed(list(made.items()))}
     found, left = {}, _PAYLOADS
     for name, manifest in made.items():
         if first[manifest.fingerprint] == name and left > 0:
