@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping
@@ -12,10 +11,9 @@ import attrs
 import yaml
 
 from selma_core.config.problems import COMMAND_LINE, split
+from selma_core.redaction import without_secrets
 from selma_core.report.source import ReportSource, read_or_note
 from selma_core.store.manifest import Manifest, library_versions, read_manifest
-
-_SECRET = re.compile(r"(^|_)(key|token|secret|password)$")
 
 
 @attrs.frozen
@@ -82,12 +80,12 @@ def warnings(source: ReportSource) -> list[tuple[str, str]]:
 
 def config_text(source: ReportSource) -> str:
     """The resolved recipe as YAML, without secrets."""
-    return yaml.safe_dump(_plain(source.recipe.data), sort_keys=False, allow_unicode=True, width=100)
+    return yaml.safe_dump(without_secrets(source.recipe.data), sort_keys=False, allow_unicode=True, width=100)
 
 
 def payload_text(manifest: Manifest) -> str:
     """What entered the fingerprint, defaults included, as YAML."""
-    return yaml.safe_dump(_plain(manifest.payload), sort_keys=False, allow_unicode=True, width=100)
+    return yaml.safe_dump(without_secrets(manifest.payload), sort_keys=False, allow_unicode=True, width=100)
 
 
 def versions(found: Mapping[str, Manifest]) -> dict[str, str]:
@@ -117,13 +115,3 @@ def _value(data: Mapping[str, Any], path: str) -> str:
     for part in split(path):
         found = found.get(part, "") if isinstance(found, Mapping) else ""
     return yaml.safe_dump(found, default_flow_style=True, width=10_000).split("\n")[0].strip()
-
-
-def _plain(value: Any, key: str = "") -> Any:
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item, str(name)) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, str) and value and _SECRET.search(key.lower()):
-        return "***"
-    return value if isinstance(value, str | int | float | bool) or value is None else str(value)
