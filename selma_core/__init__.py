@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from selma_core.api import MergedAdapter, evaluate, generate, merge, plan, why
     from selma_core.engine import run
     from selma_core.evaluating import Evaluation
+    from selma_core.export import ResultTable
+    from selma_core.export.stored import table
     from selma_core.graph.plan import Planned
     from selma_core.graph.why import Explanation
     from selma_core.result import Run
@@ -22,6 +24,7 @@ __all__ = [
     "Explanation",
     "MergedAdapter",
     "Planned",
+    "ResultTable",
     "Run",
     "ablate",
     "evaluate",
@@ -30,6 +33,7 @@ __all__ = [
     "merge",
     "plan",
     "run",
+    "table",
     "why",
 ]
 
@@ -41,6 +45,7 @@ _LAZY = {
     "Explanation": "selma_core.graph.why",
     "MergedAdapter": "selma_core.api",
     "Planned": "selma_core.graph.plan",
+    "ResultTable": "selma_core.export",
     "Run": "selma_core.result",
     "ablate": "selma_core.ablation",
     "evaluate": "selma_core.api",
@@ -48,6 +53,7 @@ _LAZY = {
     "merge": "selma_core.api",
     "plan": "selma_core.api",
     "run": "selma_core.engine",
+    "table": "selma_core.export.stored",
     "why": "selma_core.api",
 }
 

@@ -65,7 +65,8 @@ def run_session(session: Session, on_event: Callable[[Event], None] | None = Non
     with session.store.lock(run_id):
         record.write("running", {"run": run_id, "recipe": recipe.name, "stages": plan_json(plan)})
         statuses = {row.id: row.status for row in plan}
-        emit(RunStarted(run_id=run_id, recipe=recipe.name, nodes=statuses, config=recipe.data))
+        root = session.store.root
+        emit(RunStarted(run_id=run_id, recipe=recipe.name, nodes=statuses, config=recipe.data, store=root))
         try:
             receipts = walk(plan, session, run_id, emit)
             finished = _finish(session, run_id, node_results(plan, receipts, session.store), record, emit)

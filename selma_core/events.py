@@ -11,12 +11,18 @@ import attrs
 
 @attrs.frozen(kw_only=True)
 class RunStarted:
-    """A run begins. Attributes: nodes = node id -> status of the plan (`run`, `hit`, `shared`, `suspect`)."""
+    """A run begins.
+
+    Attributes:
+        nodes: node id -> status of the plan (`run`, `hit`, `shared`, `suspect`); in an ablation `variant:id`.
+        config: the resolved recipe. store: folder of the store, where observers may keep files of their own.
+    """
 
     run_id: str
     recipe: str
     nodes: Mapping[str, str]
     config: Mapping[str, Any]
+    store: Path | None = None
 
 
 @attrs.frozen(kw_only=True)

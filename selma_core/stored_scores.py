@@ -87,10 +87,15 @@ def open_scores(text: str, store: Store, catalog: Catalog) -> tuple[StoredScores
     if len(found) == 1:
         return (_open(text[:12], store.artifact(found[0]), catalog),)
     run, _, wanted = text.partition(":")
-    return _of_run(store.run_folder(_run_id(run, store)), wanted, store, catalog)
+    return _of_run(store.run_folder(find_run(run, store)), wanted, store, catalog)
 
 
-def _run_id(name: str, store: Store) -> str:
+def find_run(name: str, store: Store) -> str:
+    """The id of a run: as given, or the last one for `latest`.
+
+    Raises:
+        UnknownNameError: there is no such run; names those there are.
+    """
     known = runs(store)
     if name == LATEST and known:
         return known[-1]

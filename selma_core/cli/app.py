@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "score": ("selma_core.cli.score:score_command", "Score stored observations or released answers, without a model."),
     "compare": ("selma_core.cli.compare:compare_command", "Compare stored scores, paired by prompt."),
+    "table": ("selma_core.cli.table:table_command", "Write a run's scores as Markdown, LaTeX, CSV, Parquet or JSON."),
     "generate": ("selma_core.cli.generate:generate_command", "Draw one image: a prompt, a model, an adapter -> PNG."),
     "merge": ("selma_core.cli.merge:merge_command", "Merge LoRA files into one, without any base model."),
     "adapter": ("selma_core.cli.adapter:app", "Show, convert, compare and fuse LoRA files."),

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 import attrs
 import yaml
 
+from selma_core.redaction import without_secrets
 from selma_core.report.source import ReportSource, read_or_note
 from selma_core.store.manifest import Manifest, library_versions, read_manifest
 
 _PAYLOADS = 600_000
-_SECRET = re.compile(r"(^|_)(key|token|secret|password)$")
 
 
 @attrs.frozen
@@ -89,7 +87,7 @@ def warnings(source: ReportSource) -> list[tuple[str, str]]:
 
 def config_text(source: ReportSource) -> str:
     """The resolved recipe as YAML, without secrets."""
-    return yaml.safe_dump(_plain(source.recipe.data), sort_keys=False, allow_unicode=True, width=100)
+    return yaml.safe_dump(without_secrets(source.recipe.data), sort_keys=False, allow_unicode=True, width=100)
 
 
 def payloads(made: Mapping[str, Manifest]) -> dict[str, str]:
@@ -105,7 +103,7 @@ def payloads(made: Mapping[str, Manifest]) -> dict[str, str]:
 
 def payload_text(manifest: Manifest) -> str:
     """What entered the fingerprint, defaults included, as YAML."""
-    return yaml.safe_dump(_plain(manifest.payload), sort_keys=False, allow_unicode=True, width=100)
+    return yaml.safe_dump(without_secrets(manifest.payload), sort_keys=False, allow_unicode=True, width=100)
 
 
 def versions(found: Mapping[str, Manifest]) -> dict[str, str]:
@@ -116,13 +114,3 @@ def versions(found: Mapping[str, Manifest]) -> dict[str, str]:
         for name, version in {**manifest.libraries, **extra}.items():
             seen.setdefault(name, {})[version] = None
     return {name: ", ".join(each) for name, each in seen.items()}
-
-
-def _plain(value: Any, key: str = "") -> Any:
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item, str(name)) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, str) and value and _SECRET.search(key.lower()):
-        return "***"
-    return value if isinstance(value, str | int | float | bool) or value is None else str(value)

@@ -157,6 +157,14 @@ def test_plugins_show(call: Call, example: Call) -> None:
     assert list(printed["options"][0]) == list(shown["options"][0])
 
 
+def test_table(call: Call, example: Call, recipe: Path) -> None:
+    at = ("--store", str(recipe.parent / "store"))
+    call("run", str(recipe), "--json", *at)
+    printed, shown = call("table", "--format", "json", *at), example("selma table")
+    assert list(printed) == list(shown)
+    assert list(printed["rows"][0]) == list(shown["rows"][0])
+
+
 def test_score_and_compare(call: Call, root: Path, recipe: Path) -> None:
     at, plugin = ("--json", "--store", str(recipe.parent / "store")), ("--plugin", str(recipe.parent / "fakes.py"))
     call("run", str(recipe), *at)

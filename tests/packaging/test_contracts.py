@@ -25,6 +25,7 @@ PUBLIC = {
     "pool",
     "protocols",
     "records",
+    "redaction",
     "rewards",
     "seeds",
     "testing",
