@@ -22,13 +22,18 @@ TINY = [
     "stages.sample.options.steps=2",
 ]
 TWO = ["axes.skill=[count, general]"]
-JOINT = ["stages.joint.options.steps=2", "stages.joint.options.batch_size=2", "axes.joined.5_long.joint.options.steps=4"]
+JOINT = [
+    "stages.joint.options.steps=2",
+    "stages.joint.options.batch_size=2",
+    "axes.joined.5_long.joint.options.steps=4",
+]
 MORE = {
     "selma_table2": JOINT,
     "selma_gt_vs_auto": ["stages.texts.options.n=2"],
     "selma_llm": ["stages.texts.options.n=2", "stages.few.options.n=2", "axes.data.few.images.options.k=1"],
     "selma_weak_to_strong": [*TWO, "axes.teacher.weak.images.options.k=1"],
-    "rank_and_steps": [*TWO, "stages.expert.options.steps=3"],
+    "rank_and_steps": TWO,
+    "lora_vs_dora_vs_full": TWO,
 }
 
 

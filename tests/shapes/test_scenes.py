@@ -72,7 +72,9 @@ def job(tmp_path: Path, *texts: str, adapter: Path | None = None) -> ImageJob:
 def test_the_oracle_finds_nearly_everything_in_the_pictures(tmp_path: Path) -> None:
     prompts = benchmark_prompts()
     drawn = [image for _, image in Scenes(ScenesOptions()).images(job(tmp_path, *(p.text for p in prompts)))]
-    right = [answer(image, q.question) == "yes" for p, image in zip(prompts, drawn, strict=True) for q in questions_of(p)]
+    right = [
+        answer(image, q.question) == "yes" for p, image in zip(prompts, drawn, strict=True) for q in questions_of(p)
+    ]
     assert sum(right) / len(right) > 0.99
 
 
@@ -101,5 +103,3 @@ def test_it_stands_in_a_recipe(tmp_path: Path) -> None:
     run = selma_core.run("shapes_validation", changes, store=tmp_path / "store")
     assert run.ok, [node.error for node in run.failed]
     assert run.result["scores"]["base"]["dsg"]["mean"] > 98
-
-

@@ -40,21 +40,30 @@ def train(
     models: Callable[[str], Path], pictures: tuple[ImageItem, ...], tmp_path: Path
 ) -> Callable[..., TrainedAdapter]:
     """Trains a tiny adapter; every call has its own work folder unless it is given one."""
-    from selma_plugins.training.options import LoraOptions
-    from selma_plugins.training.trainer import LoraTrainer
+    from selma_plugins.training.options import DoraOptions, FullOptions, LoraOptions
+    from selma_plugins.training.trainer import DoraTrainer, FullTrainer, LoraTrainer
+
+    methods = {
+        "lora": (LoraTrainer, LoraOptions),
+        "dora": (DoraTrainer, DoraOptions),
+        "full": (FullTrainer, FullOptions),
+    }
 
     def run(
         model: str = "epsilon",
         images: Sequence[ImageItem] = pictures,
         context: TinyContext | None = None,
         adapter: Path | None = None,
+        method: str = "lora",
         **options: Any,
     ) -> TrainedAdapter:
-        small = {"rank": 2, "steps": 4, "batch_size": 4, "accumulation": 1, "lr": 1e-2, "log_every": 2, "heldout": 0.0}
-        given = LoraOptions(**{"model": str(models(model)), **small, **options})
+        small = {"steps": 4, "batch_size": 4, "accumulation": 1, "lr": 1e-2, "log_every": 2, "heldout": 0.0}
+        small |= {} if method == "full" else {"rank": 2}
+        trainer, kind = methods[method]
+        given = kind(**{"model": str(models(model)), **small, **options})
         workdir = tmp_path / f"work{len(list(tmp_path.iterdir()))}"
         job = TrainJob(context=context or TinyContext(workdir), images=tuple(images), adapter=adapter)
         job.context.workdir.mkdir(exist_ok=True)
-        return LoraTrainer(given).train(job)
+        return trainer(given).train(job)
 
     return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from attrs import evolve, frozen
 
@@ -79,7 +80,7 @@ def _between(words: list[str], found: list[_Mention]) -> Iterator[str]:
 
 def _relations(words: list[str], found: list[_Mention]) -> Iterator[Relation]:
     """By the words that follow the first of two groups: "left of b", "on the left and b on the right"."""
-    for place, (one, other) in enumerate(zip(found, found[1:], strict=False)):
+    for place, (one, other) in enumerate(pairwise(found)):
         gap = " ".join(words[one.stop : other.start])
         where = next((where for phrase, where in _LINKS.items() if re.fullmatch(rf"{phrase}(?: and)?", gap)), None)
         if where:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Scenes:
-    """`selma_core.protocols.ImageGenerator`: what a prompt leaves open (places, a colour, ...) is random, by the seed."""
+    """`selma_core.protocols.ImageGenerator`; what a prompt leaves open (places, a colour) is random, by the seed."""
 
     def __init__(self, options: ScenesOptions) -> None:
         self._options = options

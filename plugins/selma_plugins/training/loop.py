@@ -25,7 +25,7 @@ from selma_plugins.training.checkpoint import (
 from selma_plugins.training.data import TrainingData
 from selma_plugins.training.families import Predict
 from selma_plugins.training.noise import Objective
-from selma_plugins.training.options import LoraOptions
+from selma_plugins.training.options import TrainingOptions
 
 
 @attrs.define(kw_only=True)
@@ -38,7 +38,7 @@ class Loop:
         progress, warn: to the user. rows: of the curve. step: steps done. best: (held-out loss, step, weights) so far.
     """
 
-    options: LoraOptions
+    options: TrainingOptions
     weights: Mapping[str, nn.Parameter]
     denoiser: Any
     predict: Predict

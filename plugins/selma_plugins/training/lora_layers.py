@@ -15,26 +15,34 @@ from selma_core.seeds import derive_seed
 from selma_plugins.training.options import LoraOptions
 
 ADAPTER = "selma"
+_PARTS = ("lora_A", "lora_B", "lora_magnitude_vector")
 
 
 @torch.no_grad()
-def insert(denoiser: nn.Module, options: LoraOptions, seed: int) -> dict[str, nn.Parameter]:
+def insert(denoiser: nn.Module, options: LoraOptions, seed: int, *, dora: bool = False) -> dict[str, nn.Parameter]:
     """Puts LoRA layers in; returns the trainable weights by canonical name without component, in module order.
 
-    A is drawn per layer from its own stream (so it does not depend on the order of layers), B is zero.
+    A is drawn per layer from its own stream (so it does not depend on the order of layers), B is zero. With `dora` a
+    layer has `<path>.lora_magnitude_vector.weight` too, which starts at the norms of the rows of its base weight.
 
     Raises:
         UserError: when a target ends no module's path.
     """
-    _check_targets(denoiser, options.targets)
+    check_targets(denoiser, options.targets)
     alpha = options.rank if options.alpha is None else options.alpha
-    config = LoraConfig(r=options.rank, lora_alpha=alpha, target_modules=list(options.targets), init_lora_weights=True)
+    config = LoraConfig(
+        r=options.rank,
+        lora_alpha=alpha,
+        target_modules=list(options.targets),
+        init_lora_weights=True,
+        use_dora=dora,
+    )
     # PEFT draws A from the global stream, which is then overwritten: leave the caller's stream as it was.
     with torch.random.fork_rng(devices=[]):
         inject_adapter_in_model(config, denoiser, adapter_name=ADAPTER)
     weights: dict[str, nn.Parameter] = {}
     for name, weight in denoiser.named_parameters():
-        trained = f".lora_A.{ADAPTER}." in name or f".lora_B.{ADAPTER}." in name
+        trained = any(f".{part}.{ADAPTER}." in name for part in _PARTS)
         weight.requires_grad_(trained)
         if trained:
             weight.data = weight.data.float()
@@ -79,6 +87,8 @@ def canonical(weights: Mapping[str, torch.Tensor], component: str, scale: float)
 
 
 def _initialise(name: str, weight: nn.Parameter, options: LoraOptions, seed: int) -> None:
+    if ".lora_magnitude_vector." in name:
+        return
     if ".lora_B." in name:
         weight.zero_()
         return
@@ -90,7 +100,8 @@ def _initialise(name: str, weight: nn.Parameter, options: LoraOptions, seed: int
     weight.copy_(drawn)
 
 
-def _check_targets(denoiser: nn.Module, targets: Sequence[str]) -> None:
+def check_targets(denoiser: nn.Module, targets: Sequence[str]) -> None:
+    """Raises UserError when a target ends no module's path."""
     kinds = nn.Linear | nn.Conv2d
     paths = [name for name, module in denoiser.named_modules() if isinstance(module, kinds)]
     for target in targets:

@@ -16,18 +16,11 @@ from selma_core.options import Slot, at_least, between, component, entry, option
 
 
 @attrs.frozen
-class LoraOptions:
-    """Options of `lora`."""
+class TrainingOptions:
+    """What all bundled trainers share: the model, the data, the steps, the loss."""
 
     model: str = entry("models", help="registry name, folder of a diffusers pipeline, or hub:owner/name@commit")
-    # the adapter
-    rank: int = option(128, help="rank of the adapter", check=positive)
-    alpha: float | None = option(None, help="scale times rank; null = the rank, so that the scale is 1")
-    targets: list[str] = option(["to_q", "to_k", "to_v", "to_out.0"], help="ends of module paths that get a LoRA")
-    init: Literal["gaussian", "kaiming"] = option("gaussian", help="A at the start: gaussian (1/rank) or kaiming")
-    init_seed: Literal["shared", "per_set"] = option(
-        "shared", help="A equal for all experts of a run, or one per image set"
-    )
+    targets: list[str] = option(["to_q", "to_k", "to_v", "to_out.0"], help="ends of paths of the modules that learn")
     # the data
     resolution: int | None = option(
         None, help="pixels of the side: the shorter one is resized, the longer one cropped; null = as the images are"
@@ -86,3 +79,27 @@ class LoraOptions:
                 f"min_timestep: {self.min_timestep} leaves nothing to train on; set it below max_timestep, "
                 f"which is {self.max_timestep}"
             )
+
+
+@attrs.frozen
+class LoraOptions(TrainingOptions):
+    """Options of `lora`."""
+
+    rank: int = option(128, help="rank of the adapter", check=positive)
+    alpha: float | None = option(None, help="scale times rank; null = the rank, so that the scale is 1")
+    init: Literal["gaussian", "kaiming"] = option("gaussian", help="A at the start: gaussian (1/rank) or kaiming")
+    init_seed: Literal["shared", "per_set"] = option(
+        "shared", help="A equal for all experts of a run, or one per image set"
+    )
+
+
+@attrs.frozen
+class DoraOptions(LoraOptions):
+    """Options of `dora`: those of `lora`. The magnitudes start at the norms of the model's own rows."""
+
+
+@attrs.frozen
+class FullOptions(TrainingOptions):
+    """Options of `full`; the rate is for whole weights, a thirtieth of LoRA's."""
+
+    lr: float = option(1e-5, help="learning rate", check=positive)

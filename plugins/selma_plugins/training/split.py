@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from selma_core.data import ImageItem
-from selma_plugins.training.options import LoraOptions
+from selma_plugins.training.options import TrainingOptions
 
 # A mirrored picture of such a prompt shows something else: sides are swapped, letters reversed.
 SIDED = re.compile(
@@ -33,7 +33,7 @@ def is_sided(text: str) -> bool:
     return SIDED.search(text) is not None
 
 
-def may_flip(item: ImageItem, options: LoraOptions) -> bool:
+def may_flip(item: ImageItem, options: TrainingOptions) -> bool:
     """May this image be mirrored in training?
 
     The prompt's metadata say `flip: false` where its skill does; prompts without the field may be mirrored.

@@ -1,10 +1,9 @@
-"""The trainer `lora`: from an image set to an adapter."""
+"""The trainers `lora`, `dora` and `full`: from an image set to an adapter."""
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ import torch
 from selma_core.data import Entry, ImageItem
 from selma_core.errors import UserError
 from selma_core.protocols import Context, TrainedAdapter, TrainJob
-from selma_core.seeds import derive_seed
 from selma_plugins.diffusion.embeddings import EmbeddingCache, warn_cut
 from selma_plugins.diffusion.loading import denoiser_name, load_pipeline, model_folder
 from selma_plugins.training.batches import Sampler
@@ -20,19 +18,21 @@ from selma_plugins.training.data import TrainingData
 from selma_plugins.training.families import family_of
 from selma_plugins.training.latents import LatentStore
 from selma_plugins.training.loop import Loop
-from selma_plugins.training.lora_layers import canonical, insert, scale_of, start_from
 from selma_plugins.training.noise import Objective
-from selma_plugins.training.options import LoraOptions
+from selma_plugins.training.options import DoraOptions, FullOptions, LoraOptions, TrainingOptions
 from selma_plugins.training.split import hold_out, is_sided, may_flip
+from selma_plugins.training.tuning import LoraTuning, Tuning
+from selma_plugins.training.whole_weights import DoraTuning, FullTuning
 
 _AUTOCAST = {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-class LoraTrainer:
+class DenoiserTrainer:
     """`selma_core.protocols.AdapterTrainer` for the denoisers of `selma_plugins.training.families`."""
 
-    def __init__(self, options: LoraOptions) -> None:
+    def __init__(self, options: TrainingOptions, tuning: Callable[[], Tuning]) -> None:
         self._options = options
+        self._tuning = tuning
 
     def train(self, job: TrainJob) -> TrainedAdapter:
         """Trains on all images but those of the held-out prompts.
@@ -44,7 +44,7 @@ class LoraTrainer:
         """
         from accelerate import Accelerator
 
-        options, context = self._options, job.context
+        options, context, tuning = self._options, job.context, self._tuning()
         train, heldout = hold_out(job.images, options.heldout)
         _check(options, context, train, heldout)
         accelerator = Accelerator(cpu=context.device == "cpu")
@@ -59,9 +59,9 @@ class LoraTrainer:
         objective = Objective(pipeline.scheduler, options.min_snr, options.flow_sampling, timesteps)
         with accelerator.main_process_first():  # the others then read what the first one cached
             data = _data(options, context, pipeline, [*train, *heldout], len(train), device, autocast or torch.float32)
-        weights = insert(denoiser, options, _init_seed(options, context.seed, job.images))
+        weights = tuning.insert(denoiser, context.seed, job.images)
         if job.adapter is not None:
-            start_from(weights, job.adapter, component, scale_of(options))
+            tuning.start_from(job.adapter, component)
         denoiser.to(device).train()
         if options.gradient_checkpointing == "on":
             denoiser.enable_gradient_checkpointing()
@@ -81,14 +81,34 @@ class LoraTrainer:
             progress=context.progress,
             warn=context.warn,
         )
-        tensors = canonical(loop.run(), component, scale_of(options))
-        return TrainedAdapter(
-            tensors=tensors, metadata=_card(options, context, model, loop, train, heldout), curve=tuple(loop.rows)
-        )
+        tensors = tuning.tensors(loop.run(), component)
+        card = _card(options, tuning, context, model, loop, train, heldout)
+        return TrainedAdapter(tensors=tensors, metadata=card, curve=tuple(loop.rows))
+
+
+class LoraTrainer(DenoiserTrainer):
+    """`lora`."""
+
+    def __init__(self, options: LoraOptions) -> None:
+        super().__init__(options, lambda: LoraTuning(options))
+
+
+class DoraTrainer(DenoiserTrainer):
+    """`dora`."""
+
+    def __init__(self, options: DoraOptions) -> None:
+        super().__init__(options, lambda: DoraTuning(options))
+
+
+class FullTrainer(DenoiserTrainer):
+    """`full`."""
+
+    def __init__(self, options: FullOptions) -> None:
+        super().__init__(options, lambda: FullTuning(options))
 
 
 def _data(
-    options: LoraOptions,
+    options: TrainingOptions,
     context: Context,
     pipeline: Any,
     items: Sequence[ImageItem],
@@ -128,7 +148,9 @@ def _data(
     )
 
 
-def _check(options: LoraOptions, context: Context, train: Sequence[ImageItem], heldout: Sequence[ImageItem]) -> None:
+def _check(
+    options: TrainingOptions, context: Context, train: Sequence[ImageItem], heldout: Sequence[ImageItem]
+) -> None:
     if not train:
         raise UserError("there is no image to train on")
     if options.select == "heldout" and not heldout:
@@ -149,16 +171,9 @@ def _precision(name: str, device: torch.device) -> str:
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
 
 
-def _init_seed(options: LoraOptions, seed: int, images: Sequence[ImageItem]) -> int:
-    """Where A starts: one place for all experts of a run (as the paper's code had it), or one per image set."""
-    if options.init_seed == "shared":
-        return seed
-    digest = hashlib.sha256("".join(sorted(item.sha256 for item in images)).encode()).hexdigest()
-    return derive_seed("lora-init-set", seed, digest)
-
-
 def _card(
-    options: LoraOptions,
+    options: TrainingOptions,
+    tuning: Tuning,
     context: Context,
     model: Entry,
     loop: Loop,
@@ -169,10 +184,7 @@ def _card(
     return {
         "base": str(model.data.get("base_id") or model.name),
         "base_pin": model.pin,
-        "method": "lora",
-        "rank": options.rank,
-        "alpha": options.rank if options.alpha is None else options.alpha,
-        "targets": list(options.targets),
+        **tuning.card(),
         "prediction": loop.objective.prediction,
         "timesteps": [options.min_timestep, options.max_timestep],
         "steps": loop.step,
