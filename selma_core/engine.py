@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from selma_core.collect import agreement_json, comparison_json, score_json, summaries_of
+from selma_core.collect import agreement_json, comparison_json, judge_warnings, score_json, summaries_of
 from selma_core.events import Event, RunFinished, RunStarted, StageWarning
 from selma_core.graph.estimate import Estimate
 from selma_core.graph.plan import Planned, make_plan, members
@@ -69,6 +69,8 @@ def run_session(session: Session, on_event: Callable[[Event], None] | None = Non
         record.write("running", {"run": run_id, "recipe": recipe.name, "stages": plan_json(plan)})
         statuses = {row.id: row.status for row in plan}
         emit(RunStarted(run_id=run_id, recipe=recipe.name, nodes=statuses, config=recipe.data))
+        for shared in judge_warnings(session):
+            emit(StageWarning(run_id=run_id, node=shared.scores, message=shared.line))
         try:
             receipts = walk(plan, session, run_id, emit)
             finished = _finish(session, run_id, node_results(plan, receipts, session.store), record, emit)
@@ -111,6 +113,7 @@ def _finish(
         "scores": score_json(summaries, seed),
         "comparisons": comparison_json(summaries, session.recipe.data["report"], seed),
         "agreement": agreement_json(session, by_id),
+        "shared_judges": [one.to_json() for one in judge_warnings(session)],
     }
     finished = Run(
         run_id=run_id,
