@@ -14,6 +14,7 @@ from selma_core.data import Summary
 from selma_core.errors import UnknownNameError, did_you_mean
 from selma_core.graph.node import Graph, Node, Staged
 from selma_core.graph.problems import Problems
+from selma_core.graph.same_judge import SharedJudge, shared_judges
 from selma_core.judge_agreement import agreement_rows
 from selma_core.result import NodeResult
 from selma_core.scoring import score_entry, summarise
@@ -121,6 +122,11 @@ def agreement_json(session: Session, results: Mapping[str, NodeResult]) -> list[
     if len({label for label, _ in folders}) == len(folders):  # no variant was scored twice: nothing to read
         return []
     return agreement_rows([(variant, read_scores(folder)) for variant, folder in folders if folder is not None])
+
+
+def judge_warnings(session: Session) -> tuple[SharedJudge, ...]:
+    """The judges of the scores that count who had a hand in what they score."""
+    return shared_judges(session.graph, score_nodes(session.graph, session.recipe.data["report"]))
 
 
 def benchmark_notes(session: Session, results: Sequence[NodeResult]) -> list[str]:

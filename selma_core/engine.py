@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
-from selma_core.collect import agreement_json, comparison_json, score_json, summaries_of
-from selma_core.events import Event, RunFinished, RunStarted
+from selma_core.collect import agreement_json, comparison_json, judge_warnings, score_json, summaries_of
+from selma_core.events import Event, RunFinished, RunStarted, StageWarning
 from selma_core.graph.estimate import Estimate
 from selma_core.graph.plan import Planned, make_plan, members
 from selma_core.observers import Observers
@@ -67,6 +67,8 @@ def run_session(session: Session, on_event: Callable[[Event], None] | None = Non
         statuses = {row.id: row.status for row in plan}
         root = session.store.root
         emit(RunStarted(run_id=run_id, recipe=recipe.name, nodes=statuses, config=recipe.data, store=root))
+        for shared in judge_warnings(session):
+            emit(StageWarning(run_id=run_id, node=shared.scores, message=shared.line))
         try:
             receipts = walk(plan, session, run_id, emit)
             finished = _finish(session, run_id, node_results(plan, receipts, session.store), record, emit)
@@ -109,6 +111,7 @@ def _finish(
         "scores": score_json(summaries, seed),
         "comparisons": comparison_json(summaries, session.recipe.data["report"], seed),
         "agreement": agreement_json(session, by_id),
+        "shared_judges": [one.to_json() for one in judge_warnings(session)],
     }
     finished = Run(
         run_id=run_id,

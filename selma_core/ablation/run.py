@@ -56,7 +56,11 @@ def run_ablation(opened: OpenAblation, on_event: Callable[[Event], None] | None 
     with store.lock(run_id):
         record.write("running", {**head, "stages": plan_json(opened.plan)})
         statuses = {row.id: row.status for row in opened.plan}
-        emit(RunStarted(run_id=run_id, recipe=ablation.name, nodes=statuses, config=session.recipe.data))
+        emit(
+            RunStarted(
+                run_id=run_id, recipe=ablation.name, nodes=statuses, config=session.recipe.data, store=store.root
+            )
+        )
         try:
             nodes = node_results(opened.plan, walk(opened.plan, session, run_id, emit), store)
             table = measure(opened, nodes)

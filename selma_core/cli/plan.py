@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from selma_core.graph.estimate import Estimate
     from selma_core.graph.plan import Planned
     from selma_core.session import Session
+
+_log = logging.getLogger("selma")
 
 
 def plan_command(
@@ -33,11 +36,14 @@ def plan_command(
 
     Example: `selma plan shapes -o stages.merge.use=param_mean`
     """
+    from selma_core.collect import judge_warnings
     from selma_core.graph.plan import make_plan, members
     from selma_core.session import open_session
 
     session = open_session(recipe, override, store=store, plugins=plugin, until=until)
     report_problems(session.catalog)
+    for shared in judge_warnings(session):
+        _log.warning("%s: %s", shared.scores, shared.line)
     show_plan(make_plan(members(session.graph), session.store), session, json=json)
 
 

@@ -68,14 +68,11 @@ def test_run(call: Call, example: Call, recipe: Path) -> None:
 
 def test_every_key_of_a_score_a_comparison_and_an_agreement_is_explained(root: Path, example: Call) -> None:
     page = (root / "docs/reference/json.md").read_text()
-    rows = re.findall(r"^\| (`[^|]+) \|", page.partition("## selma plan")[0], flags=re.MULTILINE)
-    explained = {key for row in rows for key in re.findall(r"`(\w+)`", row)}
+    table = re.findall(r"^\| (`[^|]+) \|", page.partition("## selma plan")[0], flags=re.MULTILINE)
+    explained = {key for row in table for key in re.findall(r"`(\w+)`", row)}
     shown = example("selma run")
-    wanted = {*shown["scores"]["merged"]["dsg"], *shown["comparisons"][0], *shown["agreement"][0]} - {
-        "variant",
-        "baseline",
-        "metric",
-    }
+    rows = (shown["scores"]["merged"]["dsg"], *(shown[k][0] for k in ("comparisons", "agreement", "shared_judges")))
+    wanted = {key for row in rows for key in row} - {"variant", "baseline", "metric"}
     assert explained == wanted
 
 

@@ -18,7 +18,10 @@ def test_run_prints_one_json_object(call: Call, folder: Path) -> None:
     code, out, err = call("run", "light.yaml", "--json")
     assert code == 0
     result = json.loads(out)
-    assert set(result) == {"run", "recipe", "report", "seconds", "stages", "scores", "comparisons", "agreement"}
+    assert set(result) == {
+        *("run", "recipe", "report", "seconds", "stages"),
+        *("scores", "comparisons", "agreement", "shared_judges"),
+    }
     assert [stage["outcome"] for stage in result["stages"]] == ["ran"] * 4
     assert "4 stages, 4 to run" in err
     assert f"report: file://{folder}/store/runs/{result['run']}/report.html" in err
