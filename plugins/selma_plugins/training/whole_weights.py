@@ -86,10 +86,11 @@ class FullTuning:
         for path, module in denoiser.named_modules():
             ends = any(path == end or path.endswith(f".{end}") for end in self._options.targets)
             if ends and isinstance(module, nn.Linear | nn.Conv2d):
-                module.weight.data = module.weight.data.float()
-                module.weight.requires_grad_(True)
-                self._weights[f"{path}.weight"] = module.weight
-                self._bases[path] = module.weight.detach().cpu().clone()
+                weight = module.get_parameter("weight")
+                weight.data = weight.data.float()
+                weight.requires_grad_(True)
+                self._weights[f"{path}.weight"] = weight
+                self._bases[path] = weight.detach().cpu().clone()
         return self._weights
 
     @torch.no_grad()
@@ -107,7 +108,7 @@ class FullTuning:
             delta = factors.up.flatten(1) @ factors.down.flatten(1)
             if delta.numel() != weight.numel():
                 raise ArtifactError(f"{adapter}: layer '{layer}' is for another model")
-            weight += delta.view_as(weight)
+            weight.add_(delta.view_as(weight))
 
     @torch.no_grad()
     def tensors(self, kept: Mapping[str, torch.Tensor], component: str) -> dict[str, torch.Tensor]:
@@ -139,4 +140,5 @@ def full_rank(layer: str, delta: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def _row_norms(weight: torch.Tensor) -> torch.Tensor:
-    return weight.flatten(1).norm(dim=1)
+    found: torch.Tensor = torch.linalg.vector_norm(weight.flatten(1), dim=1)
+    return found
