@@ -1,4 +1,4 @@
-"""`selma adapter show`, `convert`, `diff`, `fuse`."""
+"""`selma adapter show`, `convert`, `diff`, `fuse`, `card`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from selma_core.cli.common import Json, PluginFiles, open_registry, print_json, print_table
+from selma_core.cli.store import StoreFolder
 
 app = App(
     name="adapter",
@@ -139,6 +140,36 @@ def fuse_command(
     if json:
         print_json({"path": str(out.resolve()), **card})
     else:
+        print(out)
+
+
+@app.command(name="card")
+def card_command(
+    name: Annotated[
+        str, Parameter(help="A LoRA file or folder, RUN:STAGE like latest:merge, a fingerprint; with --run a stage.")
+    ],
+    /,
+    *,
+    run: Annotated[str | None, Parameter(help="Only what this run measured: its id, or latest.")] = None,
+    out: Annotated[Path | None, Parameter(help="The README.md to write; default: stdout.", show_default=False)] = None,
+    title: Annotated[str, Parameter(help="Default: the stage's or the file's name.", show_default=False)] = "",
+    license: Annotated[str, Parameter(help="Its id on the hub, like apache-2.0.", show_default=False)] = "",
+    store: StoreFolder = None,
+    plugin: PluginFiles = (),
+) -> None:
+    """Write a model card for an adapter: how it was made, what was measured, how to load it.
+
+    Example: `selma adapter card latest:merge --license apache-2.0 --out README.md`
+    """
+    from selma_core.adapters.card import adapter_card
+    from selma_core.files import make_folder, write_bytes
+
+    text = adapter_card(name, run=run, license=license, title=title, store=store, plugins=plugin)
+    if out is None:
+        print(text, end="")
+    else:
+        make_folder(out.parent)
+        write_bytes(out, text.encode())
         print(out)
 
 

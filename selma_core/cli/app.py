@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "table": ("selma_core.cli.table:table_command", "Write a run's scores as Markdown, LaTeX, CSV, Parquet or JSON."),
     "generate": ("selma_core.cli.generate:generate_command", "Draw one image: a prompt, a model, an adapter -> PNG."),
     "merge": ("selma_core.cli.merge:merge_command", "Merge LoRA files into one, without any base model."),
-    "adapter": ("selma_core.cli.adapter:app", "Show, convert, compare and fuse LoRA files."),
+    "adapter": ("selma_core.cli.adapter:app", "Show, convert, compare and fuse LoRA files; write their model cards."),
     "config": ("selma_core.cli.config:app", "Show a recipe as it is resolved, and who set what."),
     "recipes": ("selma_core.cli.recipes:app", "List and show recipes."),
     "skills": ("selma_core.cli.skills:app", "List and show skills."),
