@@ -1,4 +1,4 @@
-"""The bundled world's plugins: the oracle that measures pixels as a chat model, and a learned judge as an evaluator."""
+"""The bundled world's plugins: an oracle and a trained network as chat models, and a learned judge for selection."""
 
 from __future__ import annotations
 
@@ -7,16 +7,24 @@ from collections.abc import Iterator
 from selma_core import hookimpl
 from selma_core.records import ChatModelRecord, EvaluatorRecord
 from selma_plugins.shapes.judge.options import JudgeOptions
+from selma_plugins.shapes.vqa.options import VqaOptions
 
 
 @hookimpl
 def selma_chat_models() -> Iterator[ChatModelRecord]:
-    """The perception oracle of the shapes world."""
+    """The two evaluating judges of the shapes world: one that measures, one that was trained."""
     yield ChatModelRecord(
         name="shapes_oracle",
         summary="answers yes/no questions about shapes images by measuring their pixels",
         factory="selma_plugins.shapes.chat:ShapesOracle",
         revision=1,
+    )
+    yield ChatModelRecord(
+        name="shapes_vqa",
+        summary="answers the same questions by a small network trained on the world (never for selection)",
+        factory="selma_plugins.shapes.vqa.chat:ShapesVqa",
+        options=VqaOptions,
+        reference="after FiLM, arXiv 1709.07871",
     )
 
 
