@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
-from selma_core.data import ChatReply, ChatRequest, ImagePart
+from selma_core.data import ChatReply, ChatRequest
 from selma_core.records import NoOptions
+from selma_plugins.shapes.asked import picture_and_question
 from selma_plugins.shapes.oracle import answer
-
-_QUESTION = re.compile(r"[^.?!\n]*\?")
 
 
 class ShapesOracle:
@@ -29,13 +27,12 @@ class ShapesOracle:
 
 
 def _reply(request: ChatRequest) -> ChatReply:
-    message = request.messages[-1]
-    images = [part.path for part in message.parts if isinstance(part, ImagePart)]
-    questions = _QUESTION.findall(message.text)
-    if not images or not questions:
-        return ChatReply(error="shapes_oracle needs one image and one question ending in '?'")
     try:
-        return ChatReply(text=_ask(images[-1], questions[-1].strip()))
+        path, question = picture_and_question(request, ShapesOracle.identity)
+    except ValueError as error:
+        return ChatReply(error=str(error))
+    try:
+        return ChatReply(text=_ask(path, question))
     except (OSError, ValueError) as error:
         return ChatReply(error=f"shapes_oracle: {error}")
 

@@ -1,4 +1,4 @@
-"""The bundled world's plugins: its ground truth as an image generator, the oracle as a chat model, a learned judge."""
+"""The bundled world's plugins: ground truth as an image generator, two judges as chat models, one for selection."""
 
 from __future__ import annotations
 
@@ -8,16 +8,24 @@ from selma_core import hookimpl
 from selma_core.records import ChatModelRecord, EvaluatorRecord, ImageGeneratorRecord
 from selma_plugins.shapes.judge.options import JudgeOptions
 from selma_plugins.shapes.options import ScenesOptions
+from selma_plugins.shapes.vqa.options import VqaOptions
 
 
 @hookimpl
 def selma_chat_models() -> Iterator[ChatModelRecord]:
-    """The perception oracle of the shapes world."""
+    """The two evaluating judges of the shapes world: one that measures, one that was trained."""
     yield ChatModelRecord(
         name="shapes_oracle",
         summary="answers yes/no questions about shapes images by measuring their pixels",
         factory="selma_plugins.shapes.chat:ShapesOracle",
         revision=1,
+    )
+    yield ChatModelRecord(
+        name="shapes_vqa",
+        summary="answers the same questions by a small network trained on the world (never for selection)",
+        factory="selma_plugins.shapes.vqa.chat:ShapesVqa",
+        options=VqaOptions,
+        reference="after FiLM, arXiv 1709.07871",
     )
 
 

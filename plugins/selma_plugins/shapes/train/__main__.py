@@ -1,17 +1,19 @@
-"""``python -m selma_plugins.shapes.train vae|text|latents|decoder|encoder|judge|base|small``."""
+"""``python -m selma_plugins.shapes.train vae|text|latents|decoder|encoder|judge|vqa|base|small``."""
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
 
-from selma_plugins.shapes.train import decoder, denoiser, encoder, judge, latents, text, vae
+from selma_plugins.shapes.train import decoder, denoiser, encoder, judge, latents, text, vae, vqa
 from selma_plugins.shapes.train.pipeline import assemble, export
 from selma_plugins.shapes.train.team import Team
 
 BASE = {"name": "shapes_base", "minutes": 72.0, "channels": (32, 64, 128)}
 SMALL = {"name": "shapes_small", "minutes": 25.0, "channels": (16, 32, 64), "batch": 32}
+PARTS = ("vae", "text", "latents", "decoder", "encoder", "judge", "vqa", "base", "small")
 # Options of the denoiser that the command line may set.
 CHOSEN = ("leg", "peak", "hold", "phase", "noisy", "batch", "early", "power", "pairs", "singles", "layout")
 
@@ -19,7 +21,7 @@ CHOSEN = ("leg", "peak", "hold", "phase", "noisy", "batch", "early", "power", "p
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="selma_plugins.shapes.train", description=__doc__)
-    parser.add_argument("part", choices=("vae", "text", "latents", "decoder", "encoder", "judge", "base", "small"))
+    parser.add_argument("part", choices=PARTS)
     parser.add_argument("--work", type=Path, required=True, help="checkpoints and logs")
     parser.add_argument("--out", type=Path, help="folder in which the model's folder is written")
     parser.add_argument("--seed", type=int, default=0)
@@ -39,6 +41,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--pictures", type=Path, nargs="*", help="folders of pictures that the base drew, for `encoder`"
     )
+    parser.add_argument("--model", type=Path, help="folder of a finished model, for `vqa`")
     parser.add_argument("--beside", action="store_true", help="begin with one shard; `latents` runs beside it")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1)
@@ -55,6 +58,22 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
     given = {k: getattr(args, k) for k in ("minutes", "steps") if getattr(args, k) is not None}
+    if args.part == "vqa":
+        train_vqa(args, given)
+    else:
+        train_world(args, given)
+
+
+def train_vqa(args: argparse.Namespace, given: dict[str, Any]) -> None:
+    """Train the judge that answers questions; it needs a finished model and trains none of its parts."""
+    if args.model is None:
+        raise SystemExit("vqa: give --model FOLDER, a finished model of the world")
+    target = (args.out or args.work / "export") / "shapes_vqa"
+    vqa.train(vqa.VqaTraining(work=args.work, out=target, base=args.model, seed=args.seed, **given))
+
+
+def train_world(args: argparse.Namespace, given: dict[str, Any]) -> None:
+    """Train a part of the models of the world, or what selects among their pictures."""
     shared = {"work": args.work, "seed": args.seed, "device": args.device}
     autoencoder = vae.train(vae.VaeOptions(**shared, **(given if args.part == "vae" else {})))
     if args.part == "vae":
