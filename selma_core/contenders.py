@@ -59,6 +59,11 @@ class Contender:
         return attrs.evolve(self, runs={name: one for name, one in self.runs.items() if name in runs})
 
 
+def alone(summary: Summary) -> Contender:
+    """A variant of one run."""
+    return Contender(name=summary.metric, runs={"": summary})
+
+
 def compared(
     variant: Contender, base: Contender, seed: int, *, method: Method = "percentile", margin: float = 0.0
 ) -> dict[str, Any] | None:

@@ -10,8 +10,9 @@ import attrs
 
 from selma_core.adapters.subject import Subject, recipe_of
 from selma_core.catalog import Catalog
+from selma_core.contenders import alone, compared
 from selma_core.errors import SelmaError
-from selma_core.scoring import compare_summaries, score_entry
+from selma_core.scoring import score_entry
 from selma_core.store import Store
 from selma_core.store.manifest import Manifest
 from selma_core.stored_scores import open_scores
@@ -74,7 +75,7 @@ def _measure(manifest: Manifest, bare: Manifest | None, rule: str | None, store:
     if bare is not None:
         try:
             other = read(bare)
-            base, difference = score_entry(other, seed), compare_summaries(summary, other, seed)
+            base, difference = score_entry(other, seed), compared(alone(summary), alone(other), seed)
         except SelmaError:  # a damaged table of the base takes nothing from the adapter's own
             base = difference = None
     return Measured(
