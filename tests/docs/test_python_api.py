@@ -32,7 +32,7 @@ def test_every_name_that_the_blocks_use_exists(root: Path) -> None:
         for node in ast.walk(code)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "selma_core"
     }
-    assert used == {"run", "plan", "why", "ablate", "evaluate", "generate", "merge"}
+    assert used == {"run", "plan", "why", "ablate", "evaluate", "generate", "merge", "table"}
     assert used <= set(selma_core.__all__)
 
 
