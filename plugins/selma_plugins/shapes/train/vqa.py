@@ -6,6 +6,7 @@ say what is at each place, as in `layout.py` (it is thrown away), and gates must
 Neither the oracle nor `shapes_judge` takes part, and scenes, seeds and lessons are others than that judge's.
 """
 
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -93,7 +94,7 @@ def train(options: VqaTraining) -> VqaNet:
         logits, others = student(lesson)
         right = float(((logits > 0) == (lesson.answers > 0.5)).float().mean())
         answers = F.binary_cross_entropy_with_logits(logits, lesson.answers)
-        fit.learn(answers + others, lambda right=right: right)
+        fit.learn(answers + others, partial(float, right))
         if fit.step % KEEP == 0:
             fit.keep(file, student)
     fit.keep(file, student)
