@@ -11,8 +11,9 @@ import attrs
 from selma_core.ablation.done import AblationRun
 from selma_core.ablation.opened import OpenAblation, open_ablation
 from selma_core.ablation.tables import measure, result_of
+from selma_core.collect import judge_warnings
 from selma_core.engine import plan_json
-from selma_core.events import Event, RunFinished, RunStarted
+from selma_core.events import Event, RunFinished, RunStarted, StageWarning
 from selma_core.observers import Observers
 from selma_core.partial import PartialScores
 from selma_core.preflight import check_needs
@@ -61,6 +62,9 @@ def run_ablation(opened: OpenAblation, on_event: Callable[[Event], None] | None 
                 run_id=run_id, recipe=ablation.name, nodes=statuses, config=session.recipe.data, store=store.root
             )
         )
+        for name, one in opened.sessions.items():
+            for shared in judge_warnings(one):
+                emit(StageWarning(run_id=run_id, node=f"{name}:{shared.scores}", message=shared.line))
         try:
             nodes = node_results(opened.plan, walk(opened.plan, session, run_id, emit), store)
             table = measure(opened, nodes)

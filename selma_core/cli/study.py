@@ -8,13 +8,17 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from selma_core.cli.common import Json, print_json, print_table
+from selma_core.cli.store import StoreFolder
 
 app = App(
     name="study",
     help="Ask people: blinded pairs of images as an offline page, and what the answers say."
     "\n\nExample: `selma study export images_a images_b --out study`",
 )
-Images = Annotated[Path, Parameter(help="A stored image set, or a folder with metadata.jsonl (file_name, text).")]
+Images = Annotated[
+    str,
+    Parameter(help="A folder with metadata.jsonl (file_name, text), a fingerprint, or RUN:VARIANT like latest:merged."),
+]
 Key = Annotated[Path | None, Parameter(help="The key; default the folder's name with .key.json, beside it.")]
 
 
@@ -30,22 +34,27 @@ def export_command(
     seed: Annotated[int, Parameter(help="Of sides, order and choice.")] = 0,
     names: Annotated[str | None, Parameter(help="What the two are called in the key, like `merged,base`.")] = None,
     key: Key = None,
+    store: StoreFolder = None,
     json: Json = False,
 ) -> None:
     """Write pairs of two image sets as a page that works offline, blinded, and the key to them beside it.
 
-    Example: `selma study export images_a images_b --out study --pairs 100 --checks 5`
+    Example: `selma study export latest:merged latest:base --out study --pairs 100 --checks 5`
     """
     from selma_core.errors import UserError
+    from selma_core.store import Store, default_store
+    from selma_core.stored_images import find_images
     from selma_core.study import export_study
 
-    called = [] if names is None else [name.strip() for name in names.split(",")]
+    called = [a, b] if names is None else [name.strip() for name in names.split(",")]
     if names is not None and (len(called) != 2 or not all(called)):
         raise UserError(f"--names '{names}': give two with a comma between them, like merged,base")
     for flag, value in (("--pairs", 1 if pairs is None else pairs), ("--checks", checks + 1)):
         if value < 1:
             raise UserError(f"{flag} is too small")
-    done = export_study(a, b, out, names=called, seed=seed, limit=pairs, checks=checks, key=key)
+    place = Store(store or default_store())
+    first, second = find_images(a, place), find_images(b, place)
+    done = export_study(first, second, out, names=called, seed=seed, limit=pairs, checks=checks, key=key)
     if json:
         places = {"folder": str(done.folder), "page": str(done.page), "key": str(done.key)}
         print_json({"study": done.id, **places, "pairs": done.pairs, "checks": done.checks})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,16 +62,13 @@ def read_record(run: str | Path, store: Store) -> dict[str, Any]:
     Raises:
         UserError: no such run. ArtifactError: a broken file.
     """
-    from selma_core.stored_scores import find_run
+    from selma_core.stored_runs import find_run, open_run
 
-    folder = Path(run) if (Path(run) / "run.json").is_file() else store.run_folder(find_run(str(run), store))
-    path = folder / "run.json"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        record["run"] = str(record["run"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{path}: is no record of a run ({type(error).__name__})") from None
-    return dict(record)
+    folder = Path(run)
+    found = open_run(folder) if (folder / "run.json").is_file() else find_run(str(run), store, "the folder of a run")
+    if "run" not in found.record:
+        raise ArtifactError(f"{found.id}/run.json: is no record of a run (KeyError)")
+    return {**found.record, "run": str(found.record["run"])}
 
 
 def _with_groups(
