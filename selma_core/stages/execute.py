@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -19,7 +17,7 @@ from selma_core.pool import process_pool
 from selma_core.protocols import Receipt
 from selma_core.stages.context import StageContext
 from selma_core.stages.jobs import Job
-from selma_core.stages.memory import PeakMemory
+from selma_core.stages.memory import Freeing, PeakMemory
 from selma_core.stages.task import Input, Task
 from selma_core.stages.threads import TorchThreads
 from selma_core.store import Manifest, Store
@@ -43,6 +41,9 @@ _RUNNERS = {
     "merge_strategy": "selma_core.stages.merge:run_merge",
     "evaluator": "selma_core.stages.scores:run_scores",
 }
+
+
+_free = Freeing()
 
 
 def execute(job: Job, catalog: Catalog, registry: Registry, report: Report) -> Receipt:
@@ -158,13 +159,3 @@ def _line(error: Exception, job: Job) -> str:
     return (
         text if isinstance(error, SelmaError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
     )
-
-
-def _free() -> None:
-    """A long-lived worker must not hold the last stage's model while it loads the next one."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return
-    gc.collect()
-    if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()

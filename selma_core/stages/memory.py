@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import re
 import sys
 from pathlib import Path
@@ -57,3 +59,36 @@ def _cuda() -> Any:
     """`torch.cuda` where this process has used it; never imports torch."""
     torch = sys.modules.get("torch")
     return torch.cuda if torch is not None and torch.cuda.is_initialized() else None
+
+
+class Freeing:
+    """Collects what a stage left behind, once it is worth the time: a collection walks every object of the process.
+
+    A long-lived worker must not hold the last stage's model while it loads the next one. Without torch there is none;
+    below some growth there is none either, or a small one that may wait until growth adds up.
+    """
+
+    GROWTH = 64 * 2**20
+    """Bytes resident since the last collection."""
+
+    def __init__(self) -> None:
+        self._after: int | None = None
+
+    def __call__(self) -> None:
+        """Between two stages."""
+        if sys.modules.get("torch") is None:
+            return
+        cuda, now = _cuda(), _resident()
+        if cuda is None and now is not None and self._after is not None and now - self._after < self.GROWTH:
+            return
+        gc.collect()
+        if cuda is not None:
+            cuda.empty_cache()
+        self._after = _resident()
+
+
+def _resident() -> int | None:
+    try:
+        return int((_PROC / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return None
