@@ -12,6 +12,8 @@ from selma_core.files import writing
 from selma_core.store.locks import try_lock
 from selma_core.store.store import Store
 
+_SECOND = len("20250131-235959")
+
 
 @attrs.frozen
 class Garbage:
@@ -24,8 +26,9 @@ class Garbage:
 
 
 def runs(store: Store) -> list[str]:
-    """Ids of all runs, oldest first (an id begins with its time)."""
-    return sorted(path.parent.name for path in store.root.glob("runs/*/run.json"))
+    """Ids of all runs, oldest first: by the second that an id begins with, in one second by when each wrote last."""
+    found = {path.parent.name: path for path in store.root.glob("runs/*/run.json")}
+    return sorted(found, key=lambda name: (name[:_SECOND], found[name].stat().st_mtime_ns, name))
 
 
 def referenced(store: Store, keep: int) -> set[str]:

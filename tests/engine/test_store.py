@@ -141,6 +141,13 @@ def test_gc_keeps_what_the_last_runs_refer_to(start: Callable[..., Run], folder:
     assert len(store.fingerprints()) == 4
 
 
+def test_runs_of_one_second_are_in_the_order_they_were_made(store: Store) -> None:
+    made = [f"20250131-235959-shapes-{tail}" for tail in ("ffff", "0000", "8888")]
+    for name in [*made, "20250131-235958-zebra-0000"]:
+        store.write_run(name, {"stages": []})
+    assert runs(store) == ["20250131-235958-zebra-0000", *made]
+
+
 def test_gc_spares_what_is_locked_and_what_a_running_run_needs(start: Callable[..., Run], folder: Path) -> None:
     run = start("light")
     store = Store(folder / "store")
