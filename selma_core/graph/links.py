@@ -45,7 +45,9 @@ def link(draft: Draft, drafts: Mapping[str, Draft], problems: Problems) -> dict[
         if nodes:
             found[port.name] = nodes
         elif not port.optional and not draft.reads.get(port.name):
-            problems.add(path, f"'{port.name}' is missing: the {port.artifact} that a {draft.kind} reads")
+            axis = draft.opened.get(port.name)
+            hint = f"nothing comes before round 1; say what it reads there under axes.{axis}.first" if axis else ""
+            problems.add(path, f"'{port.name}' is missing: the {port.artifact} that a {draft.kind} reads", hint)
     return found
 
 
@@ -73,7 +75,9 @@ def _resolve(
         return (reference,)
     labelled = [other for other in drafts.values() if other.label == reference]
     if not labelled:
-        names = drafts if "[" in reference else {other.label: None for other in drafts.values()}
+        label = reference.partition("[")[0]
+        nodes = [other.id for other in drafts.values() if other.label == label]
+        names = nodes or ({other.label: None for other in drafts.values()} if "[" not in reference else drafts)
         problems.add(path, f"there is no stage '{reference}'", did_you_mean(reference, names))
         return ()
     # Axes that both have are read one to one; those that only the other has are gathered, in axis order.
