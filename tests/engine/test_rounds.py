@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,18 @@ def test_variants_of_the_number_of_rounds_share_their_rounds(folder: Path) -> No
     plan = open_ablation(folder / "rounds.yaml", store=folder / "store").plan
     run = [row.id for row in plan if row.status == "run"]
     assert [name for name in run if "tune" in name] == ["1:tune[1]", "2:tune[2]", "3:tune[3]"]
+
+
+def test_the_report_shows_the_trend(call: Call, folder: Path) -> None:
+    code, out, _ = call("run", "loop.yaml", "--json")
+    assert code == 0
+    text = Path(json.loads(out)["report"]).read_text()
+    section = text.partition('id="rounds"')[2].partition("</section>")[0]
+    number = r'<td class="n">([\d.-]+)</td>'
+    rows = re.findall(rf'<th scope="row">(\d)</th>{4 * number}', section)
+    assert [(row[0], row[1], row[3]) for row in rows] == [("1", "6", "3"), ("2", "6", "3")]
+    assert all(float(row[4]) >= float(row[2]) for row in rows), "the kept ones are the better ones"
+    assert "rate: light" in section
 
 
 def test_rounds_run_resume_and_say_why(
