@@ -31,6 +31,7 @@ class TrainingData:
         items: all images, the training ones first. flips: may image i be mirrored. heldout: indices held out.
         latents: one entry per item. text: embeddings by caption. vae_config: for scaling. sampler: of the run.
         dtype: of latents and embeddings given to the denoiser. random_crop: of training samples; else the centre.
+        weights: of each item's loss [N] fp32; None = all alike.
     """
 
     items: Sequence[ImageItem]
@@ -42,6 +43,7 @@ class TrainingData:
     sampler: Sampler
     dtype: torch.dtype
     random_crop: bool = False
+    weights: torch.Tensor | None = None
 
     def batch(
         self, draws: Draws, part: torch.Tensor, device: torch.device, *, heldout: bool = False

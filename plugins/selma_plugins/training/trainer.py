@@ -20,6 +20,7 @@ from selma_plugins.training.latents import LatentStore
 from selma_plugins.training.loop import Loop
 from selma_plugins.training.noise import Objective
 from selma_plugins.training.options import DoraOptions, FullOptions, LoraOptions, TrainingOptions
+from selma_plugins.training.sample_weights import sample_weights
 from selma_plugins.training.split import hold_out, is_sided, may_flip
 from selma_plugins.training.tuning import LoraTuning, Tuning
 from selma_plugins.training.whole_weights import DoraTuning, FullTuning
@@ -47,6 +48,7 @@ class DenoiserTrainer:
         options, context, tuning = self._options, job.context, self._tuning()
         train, heldout = hold_out(job.images, options.heldout)
         _check(options, context, train, heldout)
+        sample_weights(train, len(train), options.sample_weight)  # what cannot be weighed is said before loading
         accelerator = Accelerator(cpu=context.device == "cpu")
         device = accelerator.device if accelerator.num_processes > 1 else torch.device(context.device)
         autocast = _AUTOCAST[_precision(options.precision, device)]
@@ -145,6 +147,7 @@ def _data(
         sampler=Sampler(context.seed, count, options.batch_size * options.accumulation, shape, options.caption_dropout),
         dtype=dtype,
         random_crop=options.crop == "random",
+        weights=sample_weights(items, count, options.sample_weight),
     )
 
 
@@ -190,6 +193,7 @@ def _card(
         "steps": loop.step,
         "kept_step": loop.best_step if picked else loop.step,
         "samples": loop.step * loop.data.sampler.batch,
+        **({"sample_weight": options.sample_weight} if options.sample_weight else {}),
         "seed": context.seed,
         "images": len(train),
         "heldout_images": len(heldout),
