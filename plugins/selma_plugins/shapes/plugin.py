@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from selma_core import hookimpl
 from selma_core.records import ChatModelRecord, EvaluatorRecord, ImageGeneratorRecord
 from selma_plugins.shapes.judge.options import JudgeOptions
-from selma_plugins.shapes.options import ScenesOptions
+from selma_plugins.shapes.options import EyesOptions, RaterOptions, ScenesOptions
 from selma_plugins.shapes.vqa.options import VqaOptions
 
 
 @hookimpl
 def selma_chat_models() -> Iterator[ChatModelRecord]:
-    """The two evaluating judges of the shapes world: one that measures, one that was trained."""
+    """The two evaluating judges of the shapes world, and three stand-ins for the models behind rewards."""
     yield ChatModelRecord(
         name="shapes_oracle",
         summary="answers yes/no questions about shapes images by measuring their pixels",
@@ -26,6 +26,24 @@ def selma_chat_models() -> Iterator[ChatModelRecord]:
         factory="selma_plugins.shapes.vqa.chat:ShapesVqa",
         options=VqaOptions,
         reference="after FiLM, arXiv 1709.07871",
+    )
+    yield ChatModelRecord(
+        name="shapes_captioner",
+        summary="captions shapes images with errors at stated rates (for rewards, never to judge)",
+        factory="selma_plugins.shapes.rewards.chat:ShapesCaptioner",
+        options=EyesOptions,
+    )
+    yield ChatModelRecord(
+        name="shapes_segmenter",
+        summary="tags and segments of shapes images with errors at stated rates (for rewards, never to judge)",
+        factory="selma_plugins.shapes.rewards.chat:ShapesSegmenter",
+        options=EyesOptions,
+    )
+    yield ChatModelRecord(
+        name="shapes_rater",
+        summary="rates things by a prompt of the shapes world, without an image (for rewards)",
+        factory="selma_plugins.shapes.rewards.chat:ShapesRater",
+        options=RaterOptions,
     )
 
 
