@@ -68,7 +68,7 @@ def with_models(evaluator: CaptionReward, images: Any, context: FakeContext) -> 
     return [evaluator.score(row.atoms, None, "cosine") for row in rows]
 
 
-def test_defect_11_a_long_caption_is_cut_and_counted(clip: Entry) -> None:
+def test_finerewards_defect_11_a_long_caption_is_cut_and_counted(clip: Entry) -> None:
     """The released code raises above 77 tokens."""
     eye = Chat("eye", lambda stem, question: "a dog " * 100 if stem == "p-0" else "a dog")
     context = FakeContext(workdir=Path(), components={("chat_model", "eye"): eye}, entries={("models", "clip"): clip})
@@ -115,7 +115,7 @@ def test_sentence_embeddings_by_a_transformers_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("maker", ["blip2_opt", "blip2_t5"])
-def test_defect_14_the_captioner_is_a_part_that_can_be_replaced(tmp_path: Path, maker: str) -> None:
+def test_finerewards_defect_14_the_captioner_is_a_part_that_can_be_replaced(tmp_path: Path, maker: str) -> None:
     """BLIP-2's own class on small random weights, in the place of a pipeline of scripts and shared links."""
     torch.manual_seed(3)
     tiny.MAKERS[maker](tmp_path / "blip2")

@@ -48,7 +48,7 @@ def test_the_formula_of_the_paper(scores: list[int]) -> None:
     assert -0.5 <= reward(things, 3, "recall") <= reward(things, 0, "precision") <= 0.5
 
 
-def test_defect_4_no_history_is_carried_over() -> None:
+def test_finerewards_defect_4_no_history_is_carried_over() -> None:
     """The released conversation grows with every image; here each request is one message, and order is no matter."""
     prompts = [Prompt(id=f"p{i}", text=f"prompt {i}") for i in range(6)]
     images = items(prompts, k=2)
@@ -77,7 +77,7 @@ def test_defect_4_no_history_is_carried_over() -> None:
         '{"scores": {"dog": 3, "route 66": 1, "1.": 3, "cat 9": 3}}',
     ],
 )
-def test_defect_5_no_digit_counts_but_a_score(reply: str) -> None:
+def test_finerewards_defect_5_no_digit_counts_but_a_score(reply: str) -> None:
     """The released code adds up every digit of the reply: 10 is 1, `route 66` is 12, list numbers count."""
     assert value(tags("dog", "route 66"), Chat("judge", lambda stem, text: reply)) == 0.0
 
@@ -111,7 +111,7 @@ def test_a_thing_that_the_judge_leaves_out_is_unknown() -> None:
     }
 
 
-def test_defect_6_nothing_seen_is_0_and_flagged() -> None:
+def test_finerewards_defect_6_nothing_seen_is_0_and_flagged() -> None:
     """The released code counts commas: an empty list has one tag."""
     judge = rater(SCORES)
     rows, values, context = run(evaluator(), items(), tagger=tags(), judge=judge)
@@ -121,7 +121,7 @@ def test_defect_6_nothing_seen_is_0_and_flagged() -> None:
     assert not judge.asked
 
 
-def test_defect_7_the_judge_is_greedy_and_asked_once_per_question() -> None:
+def test_finerewards_defect_7_the_judge_is_greedy_and_asked_once_per_question() -> None:
     """At temperature 0.7 the same image scores differently; here a second look is read from what is known."""
     one, judge = evaluator(), rater(SCORES)
     first = run(one, items(k=4), tagger=tags("dog", "car"), judge=judge)[1]

@@ -29,7 +29,7 @@ def test_the_best_has_rank_0_and_equals_share_theirs() -> None:
     assert ranks([3, 3, 1], lowest=True) == [1.5, 1.5, 0]
 
 
-def test_defect_1_the_winner_is_the_best_and_not_the_place_in_a_sorted_list(tmp_path: Path) -> None:
+def test_finerewards_defect_1_the_winner_is_the_best_and_not_the_place_in_a_sorted_list(tmp_path: Path) -> None:
     """The released code adds sorted indices: there the worst image of three wins."""
     work = job(tmp_path, {"p": AGREED})
     assert chosen(assembly(), work) == ["p-1"]
@@ -79,14 +79,14 @@ def test_metadata_says_which_reward_chose_the_image(tmp_path: Path) -> None:
     }
 
 
-def test_defect_2_every_prompt_is_ranked_among_its_own_images(tmp_path: Path) -> None:
+def test_finerewards_defect_2_every_prompt_is_ranked_among_its_own_images(tmp_path: Path) -> None:
     """The released scorer mixes the images of one prompt with the texts of others and never scores the ninth."""
     many: Values = {"cap": [*range(9), 20.0], "seg": [*range(9), 20.0]}
     work = job(tmp_path, {"p": AGREED, "q": many})
     assert chosen(assembly(), work) == ["p-1", "q-9"]
 
 
-def test_defect_3_top_frac_keeps_the_better_half(tmp_path: Path) -> None:
+def test_finerewards_defect_3_top_frac_keeps_the_better_half(tmp_path: Path) -> None:
     good: Values = {"cap": [0.9, 0.1, 0.2], "seg": [0.9, 0.1, 0.2]}  # rank sum 0
     split: Values = {"cap": [0.9, 0.1, 0.2], "seg": [0.1, 0.9, 0.8]}  # rank sum 2
     work = job(tmp_path, {"bad": split, "good": good})
@@ -96,7 +96,7 @@ def test_defect_3_top_frac_keeps_the_better_half(tmp_path: Path) -> None:
     assert chosen(assembly(released=True, top_frac=0.5), indices) != chosen(assembly(top_frac=0.5), indices)
 
 
-def test_defect_9_blank_images_are_dropped_and_counted(tmp_path: Path) -> None:
+def test_finerewards_defect_9_blank_images_are_dropped_and_counted(tmp_path: Path) -> None:
     values: Values = {"cap": [9, 8, *[0.1 * k for k in range(8)]], "seg": [9, 8, *[0.1 * k for k in range(8)]]}
     work = job(tmp_path, {"p": values}, blank={"p-0", "p-1"})
     found = why(assembly(keep=10), work)
