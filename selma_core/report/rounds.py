@@ -40,15 +40,23 @@ def trends(source: ReportSource, notes: list[str]) -> list[Trend]:
     groups: dict[str, list[ReportNode]] = {}
     for node in source.nodes:
         if node.kind == "evaluator" and rounds & node.axes.keys():
-            others = ",".join(value for axis, value in node.axes.items() if axis not in rounds)
-            groups.setdefault(f"{node.label}[{others}]" if others else node.label, []).append(node)
-    found = []
+            groups.setdefault(_stage(node, rounds), []).append(node)
+    found: list[Trend] = []
+    shown = set()
     for stage, nodes in groups.items():
         rows = [_row(source.nodes, node, rounds, notes) for node in nodes if node.artifact is not None]
         made = [row for row in rows if row is not None]
-        if made:
+        if made and tuple(made) not in shown:  # variants of an ablation share what they have in common
+            shown.add(tuple(made))
             found.append(Trend(stage, made[0][0], tuple(row for _, row in made)))
     return found
+
+
+def _stage(node: ReportNode, rounds: set[str]) -> str:
+    """The label after its variant in an ablation, with the values of all other axes."""
+    variant = node.id.removesuffix(f"{node.label}[{','.join(node.axes.values())}]")
+    others = ",".join(value for axis, value in node.axes.items() if axis not in rounds)
+    return f"{variant}{node.label}[{others}]" if others else f"{variant}{node.label}"
 
 
 def _row(

@@ -14,6 +14,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import selma_core
 from selma_core.ablation import open_ablation
 from selma_core.errors import ConfigErrors
 from selma_core.graph.axes import Round, expand_axes, substitute
@@ -130,6 +131,20 @@ def test_the_report_shows_the_trend(call: Call, folder: Path) -> None:
     assert [(row[0], row[1], row[3]) for row in rows] == [("1", "6", "3"), ("2", "6", "3")]
     assert all(float(row[4]) >= float(row[2]) for row in rows), "the kept ones are the better ones"
     assert "rate: light" in section
+
+
+def test_variants_of_an_ablation_have_their_own_trends(folder: Path) -> None:
+    write_recipe(
+        folder / "steps.yaml",
+        {"recipe": "loop.yaml", "metric": "light", "variant": "round_2", "vary": {"stages.tune.options.steps": [5, 7]}},
+    )
+    done = selma_core.ablate(folder / "steps.yaml", store=folder / "store")
+    assert done.report is not None
+    section = done.report.read_text().partition('id="rounds"')[2].partition("</section>")[0]
+    stages = re.findall(r"<caption>(.*?): light", section)
+    assert stages[0] == "5:rate"
+    assert set(stages) <= {"5:rate", "7:rate"}
+    assert all(section.count(f'<th scope="row">{number}</th>') == len(stages) for number in (1, 2))
 
 
 def test_rounds_run_resume_and_say_why(

@@ -12,7 +12,8 @@ import transformers
 from selma_plugins.evaluation.rewards.options import SegmentRewardOptions
 from selma_plugins.evaluation.rewards.replies import read_segments, seeking
 from selma_plugins.evaluation.rewards.segment import SegmentReward
-from selma_plugins.judges.grounding_dino import Box, GroundingDinoChat, apart
+from selma_plugins.judges.boxes import Box, apart
+from selma_plugins.judges.grounding_dino import GroundingDinoChat
 from selma_plugins.judges.options import GroundingDinoOptions
 from transformers import models
 

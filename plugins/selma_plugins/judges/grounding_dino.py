@@ -15,7 +15,6 @@ import attrs
 import torch
 import transformers
 from PIL.Image import Image
-from torch import Tensor
 
 from selma_core.data import ChatReply, ChatRequest
 from selma_core.errors import ModelError
@@ -23,6 +22,7 @@ from selma_core.pool import borrow
 from selma_core.protocols import Context
 from selma_plugins.chat.local import find_weights
 from selma_plugins.judges.blip2 import one_picture
+from selma_plugins.judges.boxes import Box, apart, area, corners
 from selma_plugins.judges.loading import Loaded, load, load_weights
 from selma_plugins.judges.options import GroundingDinoOptions
 from selma_plugins.judges.pictures import read_picture
@@ -30,15 +30,6 @@ from selma_plugins.judges.pictures import read_picture
 _CLASS = "AutoModelForZeroShotObjectDetection"
 _TYPES = ("grounding-dino", "mm-grounding-dino")
 _AT_ONCE = 20  # things in one text: the model reads 256 tokens
-
-
-@attrs.frozen(kw_only=True)
-class Box:
-    """Attributes: corners = [x0, y0, x1, y1] in pixels; confidence in [0, 1]."""
-
-    label: str
-    confidence: float
-    corners: tuple[float, float, float, float]
 
 
 @attrs.frozen(kw_only=True)
@@ -81,8 +72,8 @@ class GroundingDinoChat:
         kept = [box for thing in things for box in apart([b for b in found if b.label == thing], self._options.overlap)]
         areas = self._areas(image, kept)
         rows = [
-            {"label": box.label, "area": round(area, 6), "confidence": round(box.confidence, 6)}
-            for box, area in zip(kept, areas, strict=True)
+            {"label": box.label, "area": round(share, 6), "confidence": round(box.confidence, 6)}
+            for box, share in zip(kept, areas, strict=True)
         ]
         return ChatReply(text=json.dumps({"segments": rows}, ensure_ascii=False))
 
@@ -100,9 +91,9 @@ class GroundingDinoChat:
             raise ModelError(f"{self.identity}: its tokenizer reads {len(spans)} things in '{text}'")
         by_thing = torch.stack([scores[:, a:b].amax(dim=1) for a, b in spans])  # [things, Q]
         confidence, which = by_thing.max(dim=0)
-        boxes = _corners(out.pred_boxes[0].float(), image.size)
+        places = corners(out.pred_boxes[0].float(), image.size)
         for query in (confidence >= self._options.threshold).nonzero()[:, 0].tolist():
-            x0, y0, x1, y1 = boxes[query].tolist()
+            x0, y0, x1, y1 = places[query].tolist()
             yield Box(label=things[int(which[query])], confidence=float(confidence[query]), corners=(x0, y0, x1, y1))
 
     @torch.no_grad()
@@ -110,14 +101,14 @@ class GroundingDinoChat:
         """Shares of the image: of the masks, or of the boxes."""
         whole = float(image.width * image.height)
         if not boxes or not self._options.sam:
-            return [_area(box) / whole for box in boxes]
+            return [area(box) / whole for box in boxes]
         sam = self._sam()
         inputs = sam.images(image, return_tensors="pt")
         scale = inputs["reshaped_input_sizes"][0].float() / inputs["original_sizes"][0].float()
-        corners = torch.tensor([box.corners for box in boxes]) * scale.flip(0).repeat(2)
+        prompts = torch.tensor([box.corners for box in boxes]) * scale.flip(0).repeat(2)
         out = sam.model(
             pixel_values=inputs["pixel_values"].to(sam.model.device, sam.model.dtype),
-            input_boxes=corners[None].to(sam.model.device, sam.model.dtype),
+            input_boxes=prompts[None].to(sam.model.device, sam.model.dtype),
             multimask_output=False,
         )
         masks = sam.images.post_process_masks(
@@ -145,15 +136,6 @@ class GroundingDinoChat:
     @property
     def _device(self) -> str:
         return self._context.device if self._context else "cpu"
-
-
-def apart(boxes: Sequence[Box], overlap: float) -> list[Box]:
-    """The boxes, most confident first, without those that overlap an earlier one by more (IoU)."""
-    kept: list[Box] = []
-    for box in sorted(boxes, key=lambda box: -box.confidence):
-        if all(_iou(box, other) <= overlap for other in kept):
-            kept.append(box)
-    return kept
 
 
 def _load_sam(folder: Path, options: GroundingDinoOptions, device: str) -> _Sam:
@@ -188,23 +170,3 @@ def _spans(ids: Sequence[int], end: int) -> list[tuple[int, int]]:
     """The places of each thing's tokens: from the first special token to full stop after full stop."""
     stops = [place for place, token in enumerate(ids) if token == end]
     return [(start + 1, stop) for start, stop in zip([0, *stops], stops, strict=False)]
-
-
-def _corners(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Centres and sizes in [0, 1] [Q, 4] -> corners in pixels, within the picture."""
-    centre, half = boxes[:, :2], boxes[:, 2:] / 2
-    found = torch.cat([centre - half, centre + half], dim=1).clamp(0, 1).cpu()
-    return found * torch.tensor([*size, *size])
-
-
-def _area(box: Box) -> float:
-    x0, y0, x1, y1 = box.corners
-    return max(0.0, x1 - x0) * max(0.0, y1 - y0)
-
-
-def _iou(one: Box, other: Box) -> float:
-    a, b = one.corners, other.corners
-    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(0.0, wide) * max(0.0, high)
-    union = _area(one) + _area(other) - shared
-    return shared / union if union > 0 else 0.0

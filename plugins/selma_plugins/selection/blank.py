@@ -14,4 +14,4 @@ def is_blank(path: Path) -> bool:
     """Whether every channel of an image file lies within `SPREAD` levels."""
     with Image.open(path) as image:
         low_high = image.convert("RGB").getextrema()
-    return all(int(high) - int(low) <= SPREAD for low, high in low_high)  # type: ignore[misc, arg-type]
+    return all(int(high) - int(low) <= SPREAD for low, high in low_high)  # type: ignore[misc]

@@ -101,10 +101,9 @@ class SegmentReward:
         error = view.error or found.error
         if error:
             unreadable = view.unreadable if view.error else found.unreadable
-            data = {"unreadable": True} if unreadable else {}
-            return Atom(key=KEY, value=None, raw=error, status="error", data=data)
+            return Atom(key=KEY, value=None, raw=error, status="error", data={"unreadable": True} if unreadable else {})
         things = [thing.row() | {"score": found.rating.scores[thing.label]} for thing in view.things]
         missing = list(found.rating.missing)
-        data = {"things": things} | ({"missing": missing} if self._options.recall else {})
+        data: dict[str, Any] = {"things": things} | ({"missing": missing} if self._options.recall else {})
         data |= {} if things else {"empty": True}
         return Atom(key=KEY, value=reward(things, len(missing), self.rules[0]), raw=found.raw, data=data)
