@@ -440,6 +440,14 @@ class Reward(Protocol):
         """Keeps the graph from images to rewards."""
 
 
+@runtime_checkable
+class RewardInParts(Protocol):
+    """A reward that can say what it is made of, so that a trainer can log it."""
+
+    def parts(self, images: torch.Tensor, prompts: Sequence[str]) -> Mapping[str, torch.Tensor]:
+        """`score` is what calling it gives; the others are its parts; [B] each."""
+
+
 # --- executor, tracker ------------------------------------------------------------------------------------
 
 
