@@ -222,11 +222,13 @@ class Selector(Protocol):
 
 @attrs.frozen(kw_only=True)
 class TrainJob:
-    """Attributes: images = the training set; adapter = a LoRA file to start from, or None."""
+    """Attributes: images = the training set; adapter = a LoRA file to start from, or None; prompts = those of the port
+    `prompts`, which a trainer reads that draws its own pictures."""
 
     context: Context
     images: tuple[ImageItem, ...]
     adapter: Path | None = None
+    prompts: tuple[Prompt, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -242,7 +244,7 @@ class TrainedAdapter:
 
 @runtime_checkable
 class AdapterTrainer(Protocol):
-    """Image set -> adapter. Resumes from `job.context.workdir` by itself, bit by bit on CPU."""
+    """Image set, or prompt set -> adapter. Resumes from `job.context.workdir` by itself, bit by bit on CPU."""
 
     def train(self, job: TrainJob) -> TrainedAdapter:
         """Trains on all of `job.images`."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from selma_plugins.preference.dense import pack, save_direction
 from selma_plugins.preference.denscore import Denscore
+from selma_plugins.preference.dense import pack, save_direction
 from selma_plugins.preference.options import DenscoreOptions
 from selma_plugins.preference.rewards import DenscoreReward
 from selma_plugins.preference.sentences import REFERENCE, reference_texts, split

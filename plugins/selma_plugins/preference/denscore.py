@@ -24,8 +24,8 @@ class Denscore(PreferenceEvaluator):
     """An atom holds both parts of the mean cosine, so that its rules can weigh them as they like, without the model.
 
     Its value is `relevant + omega irrelevant`; its data are `total`, `relevant`, `irrelevant`, `eta` and the sentences'
-    shares. A spec is `{text, groups, sentences, omega, direction}`: the common direction is stored, not of the batch, so
-    that a score does not depend on its neighbours.
+    shares. A spec is `{text, groups, sentences, omega, direction}`: the common direction is stored, not of the batch,
+    so that a score does not depend on its neighbours.
     """
 
     metric: ClassVar = MetricInfo(

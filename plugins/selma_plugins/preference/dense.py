@@ -85,7 +85,7 @@ class DenseScorer(ClipScorer):
         return {KEY: score, "total": total, "relevant": relevant, "irrelevant": irrelevant, "eta": eta}
 
     def notes(self, seen: torch.Tensor, encoded: Sequence[Any]) -> list[dict[str, Any]]:
-        """`sentences`: the cosine of each; `relevant_sentences`: its text-relevant part. Their means are the image's."""
+        """`sentences`: the cosine of each; `relevant_sentences`: its relevant part. Their means are the image's."""
         return [_by_sentence(image, one[1], one[2]) for image, one in zip(seen, encoded, strict=True)]
 
 
