@@ -62,13 +62,18 @@ def run_ablation(opened: OpenAblation, on_event: Callable[[Event], None] | None 
                 run_id=run_id, recipe=ablation.name, nodes=statuses, config=session.recipe.data, store=store.root
             )
         )
-        for name, one in opened.sessions.items():
-            for shared in judge_warnings(one):
-                emit(StageWarning(run_id=run_id, node=f"{name}:{shared.scores}", message=shared.line))
+        warned = {name: judge_warnings(one) for name, one in opened.sessions.items()}
+        for name, shared in ((name, one) for name, found in warned.items() for one in found):
+            emit(StageWarning(run_id=run_id, node=f"{name}:{shared.scores}", message=shared.line))
         try:
             nodes = node_results(opened.plan, walk(opened.plan, session, run_id, emit), store)
             table = measure(opened, nodes)
-            rows = {"stages": [node.to_json() for node in nodes], "seconds": record.seconds}
+            judges = dict.fromkeys(one for found in warned.values() for one in found)
+            rows = {
+                "shared_judges": [one.to_json() for one in judges],
+                "stages": [node.to_json() for node in nodes],
+                "seconds": record.seconds,
+            }
             result = {**head, **result_of(opened, table), **rows}
         except BaseException:
             record.write("interrupted")

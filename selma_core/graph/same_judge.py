@@ -29,8 +29,13 @@ class SharedJudge:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """A row of `shared_judges` in a run's JSON."""
+        """A row of `shared_judges` in the JSON of a run or an ablation."""
         return {"judge": self.judge, "scores": self.scores, "selects": list(self.selects)}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> SharedJudge:
+        """Back from such a row."""
+        return cls(judge=str(row["judge"]), scores=str(row["scores"]), selects=tuple(map(str, row["selects"])))
 
 
 def shared_judges(graph: Graph, scored: Iterable[Node]) -> tuple[SharedJudge, ...]:

@@ -9,6 +9,7 @@ from functools import cache
 import attrs
 import yaml
 
+from selma_core.graph.same_judge import SharedJudge
 from selma_core.redaction import without_secrets
 from selma_core.report.source import ReportSource, read_or_note
 from selma_core.store.manifest import Manifest, library_versions, read_manifest
@@ -83,6 +84,11 @@ def outcomes(source: ReportSource) -> str:
 def warnings(source: ReportSource) -> list[tuple[str, str]]:
     """(node id, line) of everything a stage wanted the user to see."""
     return [(node.id, line) for node in source.nodes for line in node.warnings]
+
+
+def cautions(source: ReportSource) -> list[str]:
+    """One line per judge who has helped to choose what it scores."""
+    return [SharedJudge.from_json(row).line for row in source.result.get("shared_judges") or ()]
 
 
 def config_text(source: ReportSource) -> str:

@@ -72,6 +72,7 @@ def page(source: ReportSource, notes: list[str]) -> dict[str, Any]:
         "verdicts": verdicts(source),
         "training_seeds": training_seeds(source),
         "missing": missing(source),
+        "cautions": settings.cautions(source),
         "judged": "; ".join(source.judged_prompts()),
         "tables": (tables := score_tables(source)),
         "heats": [heat for table in tables for heat in heat_maps(source, table.metric)],

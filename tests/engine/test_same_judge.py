@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,13 @@ def test_a_run_warns_and_keeps_it(start: Start) -> None:
     (warning,) = [event for event in seen if isinstance(event, StageWarning) and event.node == "again"]
     assert "'fake_judge' scores here what it has helped to choose (score)" in warning.message
     assert start("circle", [OTHER]).result["shared_judges"] == []
+
+
+@pytest.mark.usefixtures("circle")
+def test_the_report_says_it_beside_the_scores(start: Start) -> None:
+    caution = "'fake_judge' scores here what it has helped to choose (score)"
+    pages = [run.report.read_text() for run in (start("circle"), start("circle", [OTHER])) if run.report]
+    assert [caution in html.unescape(page) for page in pages] == [True, False]
 
 
 @pytest.mark.usefixtures("circle")
