@@ -181,7 +181,7 @@ def test_predictions_of_every_kind_give_the_clean_picture_back(prediction: str) 
             torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4)
 
 
-def test_defect_08_the_schedule_is_not_rounded(models: Models) -> None:
+def test_the_schedule_is_not_rounded(models: Models) -> None:
     """In bf16 sqrt(1 - alpha_bar) is off by +4.8 % at t = 19; here it is exact, whatever the weights' type."""
     bars = (1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2).cumprod(0)
     grid = make_grid(Linear(), 50)

@@ -187,7 +187,7 @@ def test_guidance_of_one_asks_for_prompts_only(train: Any) -> None:
     assert not same(train(guidance=1.0, steps=1), train(guidance=3.0, steps=1))
 
 
-def test_defect_08_small_updates_accumulate_in_fp32(train: Any) -> None:
+def test_small_updates_accumulate_in_fp32(train: Any) -> None:
     """Twenty updates of a ten-thousandth of A: in bf16 every one of them would be rounded away."""
     start, end = (train(precision="bf16", lr=lr, steps=steps, weight_decay=0.0, draw_steps=2, k=1, log_every=50)
                   for lr, steps in ((1e-12, 1), (3e-5, 20)))  # fmt: skip

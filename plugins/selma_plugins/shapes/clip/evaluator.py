@@ -25,9 +25,7 @@ REFERENCES = 256  # captions of random scenes, whose mean text feature is the co
 class ShapesDenscore(Denscore):
     """As `denscore`, with its rules; the reference texts are captions of the world."""
 
-    metric: ClassVar[MetricInfo] = attrs.evolve(
-        Denscore.metric, name="shapes_denscore", range=(-1.0, 1.0), max_text_tokens=48
-    )
+    metric: ClassVar[MetricInfo] = attrs.evolve(Denscore.metric, name="shapes_denscore", max_text_tokens=48)
 
     def load(self, context: Context) -> ShapesScorer:
         """The readers of `shapes_judge` and the text encoder that they were trained on."""
