@@ -95,7 +95,7 @@ def common_to(texts: torch.Tensor) -> torch.Tensor:
     Raises:
         UserError: the batch is too small to have anything in common but its own texts.
     """
-    different = len(texts.unique(dim=0))
+    different = len({tuple(row) for row in texts.tolist()})
     if different < SMALLEST_BATCH:
         raise UserError(
             f"denscore: common: batch needs at least {SMALLEST_BATCH} prompts at once, not {different}; "

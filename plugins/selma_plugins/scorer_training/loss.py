@@ -15,7 +15,7 @@ from torch.nn.functional import log_softmax, normalize
 
 def mean_sentences(sentences: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
     """Unit features of all sentences [sum(counts), D] -> the mean of each prompt's [B, D], not normalised again."""
-    return torch.stack([part.mean(0) for part in sentences.split(list(counts))])
+    return torch.stack([part.mean(0) for part in torch.split(sentences, list(counts))])
 
 
 def preference_loss(
@@ -28,7 +28,7 @@ def preference_loss(
     logs = log_softmax(torch.stack([better, worse], dim=1), dim=1)
     wanted = torch.stack([labels, 1 - labels], dim=1)
     entropy = torch.special.entr(wanted).sum(1)
-    losses = -(wanted * logs).sum(1) - entropy
+    losses: torch.Tensor = -(wanted * logs).sum(1) - entropy
     return (losses * weights / weights.mean()).mean()
 
 

@@ -38,10 +38,11 @@ class ShapesDenscore(Denscore):
 
         entry = context.entry("models", self.options.model)
         base = path_of(context.entry("models", self.options.tokenizer))
-        image, text = (part.to(context.device) for part in load_judge(path_of(entry)))
+        image, text = load_judge(path_of(entry))
+        device = context.device
         encoder = CLIPTextModel.from_pretrained(base / "text_encoder", dtype=torch.float32).eval().requires_grad_(False)
         tokenizer = CLIPTokenizer.from_pretrained(base / "tokenizer")
-        scorer = ShapesScorer(image, text, encoder.to(context.device), tokenizer, entry.pin)
+        scorer = ShapesScorer(image.to(device), text.to(device), encoder.to(device), tokenizer, entry.pin)
         if self.options.common == "stored" and self._direction is None:
             name = self.options.reference
             texts = reference_texts(context.entry("files", name).path) if name else world_texts()
