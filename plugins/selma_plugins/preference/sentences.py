@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def split(text: str, how: str) -> list[str]:
 
 
 def reference_texts(path: Path | None) -> list[str]:
-    """The bundled texts, or the lines of a file.
+    """The bundled texts, the lines of a file, or the field `text` of the rows of a `.jsonl` file.
 
     Raises:
         ArtifactError: the file cannot be read, or has no line.
@@ -69,9 +70,10 @@ def reference_texts(path: Path | None) -> list[str]:
     if path is None:
         return list(REFERENCE)
     try:
-        found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path}: cannot be read: {error}") from error
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        found = [str(json.loads(line)["text"]) for line in lines] if path.suffix == ".jsonl" else lines
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path}: cannot be read: {type(error).__name__}: {error}") from error
     if not found:
         raise ArtifactError(f"{path}: holds no reference text")
     return found

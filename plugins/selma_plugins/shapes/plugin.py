@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from selma_core import hookimpl
 from selma_core.records import ChatModelRecord, EvaluatorRecord, ImageGeneratorRecord
+from selma_plugins.shapes.clip.options import ShapesDenscoreOptions
 from selma_plugins.shapes.judge.options import JudgeOptions
 from selma_plugins.shapes.options import EyesOptions, RaterOptions, ScenesOptions
 from selma_plugins.shapes.vqa.options import VqaOptions
@@ -60,11 +61,19 @@ def selma_image_generators() -> Iterator[ImageGeneratorRecord]:
 
 @hookimpl
 def selma_evaluators() -> Iterator[EvaluatorRecord]:
-    """The learned judge of the shapes world."""
+    """The learned judge of the shapes world, as such and as a CLIP-like scorer."""
     yield EvaluatorRecord(
         name="shapes_judge",
         summary="agreement of a prompt and a picture, read by a small network trained on the world (for selection)",
         factory="selma_plugins.shapes.judge.evaluator:ShapesJudge",
         options=JudgeOptions,
         reference="in the place of DreamSync's VQA models, arXiv 2311.17946",
+    )
+    yield EvaluatorRecord(
+        name="shapes_denscore",
+        summary="denscore on the readers of shapes_judge: the world's CLIP-like model, with a reward",
+        factory="selma_plugins.shapes.clip.evaluator:ShapesDenscore",
+        reward="selma_plugins.shapes.clip.evaluator:ShapesDenscoreReward",
+        options=ShapesDenscoreOptions,
+        reference="Liu et al. 2024, LongAlign, arXiv 2410.11817",
     )

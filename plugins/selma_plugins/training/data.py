@@ -57,7 +57,7 @@ class TrainingData:
         spread = torch.stack([m.logvar[f] for m, f in zip(moments, flip, strict=True)]).mul(0.5).exp()
         clean = mean if heldout else mean + spread * draws.posterior[part]
         texts = ["" if drop else self.items[i].prompt.text for i, drop in zip(index, draws.drop[part], strict=True)]
-        text = _moved(self.text.batch(texts), device, self.dtype)
+        text = moved(self.text.batch(texts), device, self.dtype)
         sizes = torch.stack([m.size[f] for m, f in zip(moments, flip, strict=True)]).to(device)
         clean = scaled(self.vae_config, clean).to(device, torch.float32)
         return clean, lambda noisy, timesteps: Batch(noisy.to(self.dtype), timesteps, text, sizes)
@@ -91,7 +91,8 @@ def _fixed_noise(sha256: str, level: float, shape: tuple[int, int, int]) -> torc
     return torch.randn(shape, generator=stream)
 
 
-def _moved(text: Embeddings, device: torch.device, dtype: torch.dtype) -> Embeddings:
+def moved(text: Embeddings, device: torch.device, dtype: torch.dtype) -> Embeddings:
+    """Embeddings on a device, in a type."""
     return Embeddings(
         hidden=text.hidden.to(device, dtype),
         pooled=None if text.pooled is None else text.pooled.to(device, dtype),

@@ -27,7 +27,7 @@ from selma_plugins.training.split import hold_out, is_sided, may_flip
 from selma_plugins.training.tuning import LoraTuning, Tuning
 from selma_plugins.training.whole_weights import DoraTuning, FullTuning
 
-_AUTOCAST = {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}
+AUTOCAST = {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class DenoiserTrainer:
@@ -54,7 +54,7 @@ class DenoiserTrainer:
         sample_weights(train, len(train), options.sample_weight)  # what cannot be weighed is said before loading
         accelerator = Accelerator(cpu=context.device == "cpu")
         device = accelerator.device if accelerator.num_processes > 1 else torch.device(context.device)
-        autocast = _AUTOCAST[_precision(options.precision, device)]
+        autocast = AUTOCAST[precision_of(options.precision, device)]
         model = context.entry("models", options.model)
         pipeline = load_pipeline(model_folder(model), autocast or torch.float32)
         component = denoiser_name(pipeline)
@@ -173,7 +173,8 @@ def _check(
         )
 
 
-def _precision(name: str, device: torch.device) -> str:
+def precision_of(name: str, device: torch.device) -> str:
+    """`no`, `fp16` or `bf16`: what the option `precision` means on a device."""
     if name != "auto":
         return name
     if device.type != "cuda":
