@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-
 from selma_plugins.sur.losses import Distance, Kind
 
 

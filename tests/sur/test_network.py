@@ -6,9 +6,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from selma_plugins.sur.network import SurNetwork, fresh
 
 from selma_core.errors import UserError
-from selma_plugins.sur.network import SurNetwork, fresh
 
 WIDTH, LENGTH = 32, 6
 

@@ -1,9 +1,9 @@
-"""The two losses that teach the adapter what a prompt means: the complex prompt's embedding, the language model's vector.
+"""The distance that teaches the adapter: to the complex prompt's embedding, and to the language model's vector.
 
     KL        T^2 KL(softmax(student / T) || softmax(teacher / T)) over the features of each token
 
-The released code sums it over the tokens and divides by the batch; `normalise="mean"` divides by the tokens too. Source:
-arXiv 2305.05189, section 3.3; directions and scale as measured on the released `SUR_adapter_train.py`.
+The released code sums it over the tokens and divides by the batch; `normalise="mean"` divides by the tokens too.
+Source: arXiv 2305.05189, section 3.3; directions and scale as measured on the released `SUR_adapter_train.py`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,47 @@
+"""SUR-adapter: its data, its text encoder, its trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from selma_core import hookimpl
+from selma_core.records import ImageGeneratorRecord, PromptSourceRecord, SelectorRecord
+from selma_plugins.sur.options import CaptionPairsOptions, SurdImagesOptions, SurdOptions
+
+PAPER = "SUR-adapter, arXiv 2305.05189"
+
+
+@hookimpl
+def selma_prompt_sources() -> Iterator[PromptSourceRecord]:
+    """Pairs of a simple and a complex prompt."""
+    yield PromptSourceRecord(
+        name="surd",
+        summary="pairs of a simple and a complex prompt from a folder in SURD's format",
+        factory="selma_plugins.sur.surd:Surd",
+        options=SurdOptions,
+        reference=f"{PAPER}, section 3.1",
+    )
+
+
+@hookimpl
+def selma_image_generators() -> Iterator[ImageGeneratorRecord]:
+    """The images of these pairs."""
+    yield ImageGeneratorRecord(
+        name="surd_images",
+        summary="the images that the prompts of `surd` name",
+        factory="selma_plugins.sur.surd:SurdImages",
+        options=SurdImagesOptions,
+        reference=f"{PAPER}, section 3.1",
+    )
+
+
+@hookimpl
+def selma_selectors() -> Iterator[SelectorRecord]:
+    """Pairs without scraping."""
+    yield SelectorRecord(
+        name="caption_pairs",
+        summary="adds a simple caption by a chat model to images that complex prompts drew",
+        factory="selma_plugins.sur.captions:CaptionPairs",
+        options=CaptionPairsOptions,
+        reference=f"{PAPER}, section 3.1",
+    )
