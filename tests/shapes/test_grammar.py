@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from selma_plugins.shapes.grammar import (
+    EVERY_SKILL,
     SKILLS,
     benchmark_prompts,
     fits,
     held_out_texts,
     in_vocabulary,
+    long_prompts,
     sample_prompts,
     scene_of,
     unknown_words,
@@ -20,10 +22,11 @@ from selma_plugins.shapes.oracle import answer
 from selma_plugins.shapes.questions import questions_of
 from selma_plugins.shapes.render import render
 from selma_plugins.shapes.scene import RARE_PAIRS
+from selma_plugins.shapes.words import split
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.sampled_from(SKILLS), st.integers(0, 10**6), st.integers(1, 40))
+@given(st.sampled_from(EVERY_SKILL), st.integers(0, 10**6), st.integers(1, 40))
 def test_prompts_are_distinct_known_and_short(skill: str, seed: int, n: int) -> None:
     prompts = sample_prompts(skill, n, seed)
     assert len({p.text for p in prompts}) == n
@@ -32,12 +35,12 @@ def test_prompts_are_distinct_known_and_short(skill: str, seed: int, n: int) -> 
     for p in prompts:
         assert p.skill == skill
         assert in_vocabulary(p.text)
-        assert fits(p.text)
+        assert fits(p.text) or skill == "long"
         assert 1 <= sum(g.count for g in p.spec.groups) <= 4
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.sampled_from(SKILLS), st.integers(0, 10**6))
+@given(st.sampled_from(EVERY_SKILL), st.integers(0, 10**6))
 def test_questions_form_a_tree_in_order(skill: str, seed: int) -> None:
     for prompt in sample_prompts(skill, 5, seed):
         for number, q in enumerate(questions_of(prompt), start=1):
@@ -59,8 +62,8 @@ def test_held_out_splits_are_apart() -> None:
     validation = {p.text for p in validation_prompts(500)}
     assert not benchmark & validation
     held = held_out_texts()
-    assert held == benchmark | validation
-    for skill in SKILLS:
+    assert held == benchmark | validation | {p.text for p in long_prompts()}
+    for skill in EVERY_SKILL:
         assert not held & {p.text for p in sample_prompts(skill, 200, 1, exclude=held)}
 
 
@@ -70,11 +73,20 @@ def test_counterfactual_prompts_name_a_rare_pair() -> None:
 
 
 def test_a_scene_of_a_prompt_satisfies_all_its_questions() -> None:
-    for skill in SKILLS:
+    for skill in EVERY_SKILL:
         for seed, p in enumerate(sample_prompts(skill, 25, 11)):
             image = render(scene_of(p, seed))
             wrong = [q.question for q in questions_of(p) if answer(image, q.question) != "yes"]
             assert not wrong, (p.text, wrong)
+
+
+def test_long_scenes_go_on_after_what_a_short_window_reads() -> None:
+    prompts = long_prompts()
+    assert len({p.text for p in prompts}) == 120
+    for p in prompts:
+        window = " ".join(split(p.text)[:30])  # of 32 tokens, two mark begin and end
+        assert p.spec.groups[-1].shape not in window
+        assert all(len(split(sentence)) <= 11 for sentence in p.text.split(" ."))
 
 
 def test_unknown_words_are_named() -> None:

@@ -59,10 +59,11 @@ class PromptFileOptions:
 
 
 def _known_skill(instance: Any, field: attrs.Attribute[Any], value: str) -> None:
-    from selma_plugins.shapes.grammar import SKILLS  # only when a recipe uses it
+    from selma_plugins.shapes.grammar import EVERY_SKILL  # only when a recipe uses it
 
-    if value not in SKILLS:
-        raise ValueError(f"unknown skill '{value}'; {did_you_mean(value, SKILLS)} (known: {', '.join(SKILLS)})")
+    if value not in EVERY_SKILL:
+        known = ", ".join(EVERY_SKILL)
+        raise ValueError(f"unknown skill '{value}'; {did_you_mean(value, EVERY_SKILL)} (known: {known})")
 
 
 @attrs.frozen

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from selma_plugins.shapes.grammar import ShapePrompt, benchmark_prompts, validation_prompts
+from selma_plugins.shapes.grammar import ShapePrompt, benchmark_prompts, long_prompts, validation_prompts
 from selma_plugins.shapes.questions import questions_of
 
 COLUMNS = (
@@ -37,6 +37,7 @@ def files() -> dict[str, str]:
     """The name and the content of each benchmark file of the world."""
     return {
         "shapes.csv": csv_of(benchmark_prompts(), "shapes"),
+        "shapes_long.csv": csv_of(long_prompts(), "shapes"),
         "shapes_validation.csv": csv_of(validation_prompts(VALIDATION_SIZE), "shapesval"),
     }
 

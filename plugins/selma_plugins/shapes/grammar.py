@@ -1,7 +1,7 @@
 """Prompts of the world: per skill a random spec and its text, deterministic by seed.
 
-Three splits have disjoint texts: the benchmark, the validation prompts, and whatever a caller
-samples with the texts of those two excluded.
+Splits have disjoint texts: the benchmark (and that of long scenes), the validation prompts, and whatever
+a caller samples with the texts of those excluded.
 """
 
 from collections.abc import Callable, Collection
@@ -11,6 +11,7 @@ from random import Random
 from attrs import frozen
 
 from selma_plugins.shapes.captions import STYLES, write
+from selma_plugins.shapes.long_scenes import LONG, long_spec, long_text
 from selma_plugins.shapes.scene import (
     BACKGROUNDS,
     COLORS,
@@ -26,12 +27,14 @@ from selma_plugins.shapes.spec import Group, Relation, Spec, groups_of
 from selma_plugins.shapes.words import fits, in_vocabulary, unknown_words
 
 __all__ = [
+    "EVERY_SKILL",
     "SKILLS",
     "ShapePrompt",
     "benchmark_prompts",
     "fits",
     "held_out_texts",
     "in_vocabulary",
+    "long_prompts",
     "sample_prompts",
     "scene_of",
     "unknown_words",
@@ -39,9 +42,12 @@ __all__ = [
 ]
 
 SKILLS = STYLES
+EVERY_SKILL = (*SKILLS, LONG)
 BENCHMARK_SEED = 20_240
 VALIDATION_SEED = 77_001
 BENCHMARK_PER_SKILL = 65
+LONG_SEED = 31_007
+LONG_BENCHMARK = 120
 VALIDATION_MOST = 500  # `validation_prompts` gives up to this many
 
 # Share of prompts with a single object, per skill; over all skills about an eighth.
@@ -71,16 +77,16 @@ def sample_prompts(skill: str, n: int, seed: int, exclude: Collection[str] = ())
     """`n` prompts of a skill with distinct texts, none of them in `exclude`.
 
     The same arguments give the same prompts, and a smaller `n` the first of them. Raises
-    ValueError for a skill that is none of `SKILLS`.
+    ValueError for a skill that is none of `EVERY_SKILL`. All but `long` are within the models' tokens.
     """
-    if skill not in SKILLS:
-        raise ValueError(f"unknown skill {skill!r}; the skills are {', '.join(SKILLS)}")
+    if skill not in EVERY_SKILL:
+        raise ValueError(f"unknown skill {skill!r}; the skills are {', '.join(EVERY_SKILL)}")
     rng = Random(f"{skill} {seed}")
     taken, prompts = set(exclude), list[ShapePrompt]()
     while len(prompts) < n:
         spec = random_spec(skill, rng)
-        text = write(spec, skill, rng)
-        if text not in taken and fits(text):
+        text = long_text(spec, rng) if skill == LONG else write(spec, skill, rng)
+        if text not in taken and (skill == LONG or fits(text)):
             taken.add(text)
             prompts.append(ShapePrompt(text, skill, spec))
     return prompts
@@ -88,6 +94,8 @@ def sample_prompts(skill: str, n: int, seed: int, exclude: Collection[str] = ())
 
 def random_spec(skill: str, rng: Random) -> Spec:
     """What a prompt of a skill says."""
+    if skill == LONG:
+        return long_spec(rng)
     counts, linked = _shape_of(skill, rng)
     sized = rng.random() < SIZED[skill]
     shapes = rng.sample(SHAPES, len(counts))
@@ -153,9 +161,19 @@ def validation_prompts(n: int) -> list[ShapePrompt]:
     return list(_validation()[:n])
 
 
+@cache
+def _long() -> tuple[ShapePrompt, ...]:
+    return tuple(sample_prompts(LONG, LONG_BENCHMARK, LONG_SEED))
+
+
+def long_prompts() -> list[ShapePrompt]:
+    """The held-out benchmark of long scenes, always the same."""
+    return list(_long())
+
+
 def held_out_texts() -> frozenset[str]:
-    """The texts of the benchmark and of all validation prompts, for `exclude` in training."""
-    return frozenset(p.text for p in (*_benchmark(), *_validation()))
+    """The texts of both benchmarks and of all validation prompts, for `exclude` in training."""
+    return frozenset(p.text for p in (*_benchmark(), *_long(), *_validation()))
 
 
 def scene_of(prompt: ShapePrompt, seed: int) -> Scene:
