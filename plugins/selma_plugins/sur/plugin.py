@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from selma_core import hookimpl
-from selma_core.records import ImageGeneratorRecord, PromptSourceRecord, SelectorRecord
-from selma_plugins.sur.options import CaptionPairsOptions, SurdImagesOptions, SurdOptions
+from selma_core.records import (
+    AdapterTrainerRecord,
+    ImageGeneratorRecord,
+    PromptSourceRecord,
+    SelectorRecord,
+    TextEncoderRecord,
+)
+from selma_plugins.sur.options import (
+    CaptionPairsOptions,
+    SurdImagesOptions,
+    SurdOptions,
+    SurEncoderOptions,
+    SurOptions,
+)
 
 PAPER = "SUR-adapter, arXiv 2305.05189"
 
@@ -44,4 +56,28 @@ def selma_selectors() -> Iterator[SelectorRecord]:
         factory="selma_plugins.sur.captions:CaptionPairs",
         options=CaptionPairsOptions,
         reference=f"{PAPER}, section 3.1",
+    )
+
+
+@hookimpl
+def selma_text_encoders() -> Iterator[TextEncoderRecord]:
+    """The adapter over another encoder."""
+    yield TextEncoderRecord(
+        name="sur_adapter",
+        summary="another encoder's embeddings, rewritten by the adapter that the trainer sur_adapter made",
+        factory="selma_plugins.sur.encoder:SurEncoder",
+        options=SurEncoderOptions,
+        reference=f"{PAPER}, section 3.2",
+    )
+
+
+@hookimpl
+def selma_adapter_trainers() -> Iterator[AdapterTrainerRecord]:
+    """The adapter's training."""
+    yield AdapterTrainerRecord(
+        name="sur_adapter",
+        summary="an adapter on the text embedding, taught by images, complex prompts, a language model",
+        factory="selma_plugins.sur.trainer:SurTrainer",
+        options=SurOptions,
+        reference=f"{PAPER}, section 3.3",
     )
