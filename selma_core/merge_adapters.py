@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from selma_core.artifacts.encoder import learnt_file
 from selma_core.artifacts.lora_export import FORMS, export_adapter
 from selma_core.artifacts.lora_manifest import read_manifest
 from selma_core.artifacts.lora_reader import read_layers
@@ -88,6 +89,7 @@ def merge_lora_files(
         export_adapter(whole, out, form, dtype=dtype, progress=progress)
     finally:
         whole.unlink(missing_ok=True)
+        learnt_file(whole).unlink(missing_ok=True)
     return card
 
 

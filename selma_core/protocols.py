@@ -153,6 +153,20 @@ class TextEncoder(Protocol):
         """Encodes on the pipeline's device, without gradient. `""` gives the unconditional embedding."""
 
 
+@runtime_checkable
+class LearntEncoder(Protocol):
+    """A text encoder with tensors of its own, that an adapter brings along (its `encoder.safetensors`)."""
+
+    def load_learnt(self, tensors: Mapping[str, torch.Tensor], card: Mapping[str, Any]) -> None:
+        """Takes over what a trainer stored in `TrainedAdapter.encoder`; called once, before `encode`.
+
+        Args: card = the adapter's `adapter.json`.
+
+        Raises:
+            ArtifactError: they are another encoder's, or for another base model.
+        """
+
+
 # --- image generator --------------------------------------------------------------------------------------
 
 
@@ -233,12 +247,15 @@ class TrainJob:
 @attrs.frozen(kw_only=True)
 class TrainedAdapter:
     """Attributes: tensors = canonical LoRA state dict (`unet.<module>.lora_A.weight` [r, in] / `lora_B.weight`
-    [out, r], alpha folded into B); metadata = JSON for the adapter card (rank, base, steps, ...);
-    curve = rows `{"step", "loss", ...}` of the loss curve, `heldout` where it was measured."""
+    [out, r], alpha folded into B); metadata = JSON for the adapter card (rank, base, steps, ...; `encoder` as
+    `selma_core.artifacts.encoder.card_entry` gives it, where another text encoder than the pipeline's own was used);
+    curve = rows `{"step", "loss", ...}` of the loss curve, `heldout` where it was measured;
+    encoder = what the text encoder learnt, by name, fp32; empty when it learnt nothing."""
 
     tensors: Mapping[str, torch.Tensor]
     metadata: Mapping[str, Any] = attrs.field(factory=dict)
     curve: tuple[Mapping[str, float], ...] = ()
+    encoder: Mapping[str, torch.Tensor] = attrs.field(factory=dict)
 
 
 @runtime_checkable
@@ -311,6 +328,16 @@ class MergeStrategy(Protocol):
 
     def merge_layer(self, job: LayerJob) -> Factors | Dense | None:
         """The merged delta of one layer, low-rank or dense; None drops the layer."""
+
+
+@runtime_checkable
+class AveragesEncoders(Protocol):
+    """A merge strategy under which tensors that text encoders learnt are averaged too, by the weights over their sum.
+
+    They are no deltas, so other strategies refuse adapters whose encoders learnt different tensors.
+    """
+
+    averages_encoders: bool
 
 
 @runtime_checkable

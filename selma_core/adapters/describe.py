@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from selma_core.artifacts.encoder import card_entry, paired_encoder
 from selma_core.artifacts.lora_family import detect
 from selma_core.artifacts.lora_manifest import read_manifest
 from selma_core.artifacts.lora_reader import LayerReader, read_layers
@@ -30,6 +31,7 @@ def describe(path: Path) -> dict[str, Any]:
         "form": reader.form,
         "family": detect(reader),
         "base": _base(reader),
+        "encoder": _encoder(path),
         "bytes": sum(file.stat().st_size for file in reader.files),
         "dtypes": _counts(reader.info(name).dtype for name in reader.names()),
         "ranks": _counts(layer["rank"] for layer in layers),
@@ -74,6 +76,15 @@ def _counts(values: Any) -> dict[str, int]:
 def _base(reader: LayerReader) -> str | None:
     said = read_manifest(reader.metadata).get("base") or reader.base() or reader.metadata.get("ss_sd_model_name")
     return str(said) if said else None
+
+
+def _encoder(path: Path) -> dict[str, Any] | None:
+    """Whom the adapter goes with, and what that learnt."""
+    found = paired_encoder(path)
+    if found is None:
+        return None
+    learnt = None if found.learnt is None else str(found.learnt)
+    return {**card_entry(found.slot), "learnt": learnt}
 
 
 def _value(text: str) -> Any:

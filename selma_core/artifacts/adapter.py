@@ -1,4 +1,5 @@
-"""Adapters: `pytorch_lora_weights.safetensors` that plain diffusers loads, `adapter.json`, `curve.jsonl`.
+"""Adapters: `pytorch_lora_weights.safetensors` that plain diffusers loads, `adapter.json`, `curve.jsonl`, and
+`encoder.safetensors` where the text encoder learnt something (`selma_core.artifacts.encoder`).
 
 The file holds PEFT-native keys, sorted, with the scale folded into B (so alpha equals the rank everywhere), and in its
 header the smallest LoraConfig that diffusers accepts, for mixed ranks too. Tensors keep the type they are given in:
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from selma_core.artifacts.encoder import CARD_KEY, learnt_file, write_learnt
 from selma_core.artifacts.jsonl import write_rows
 from selma_core.artifacts.lora_config import HEADER_KEY, WEIGHTS, minimal_fields
 from selma_core.artifacts.lora_keys import parse_name
@@ -50,7 +52,7 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def write_adapter(folder: Path, adapter: TrainedAdapter) -> None:
-    """Writes the three files into an existing folder.
+    """Writes the files into an existing folder.
 
     Args:
         folder: where to.
@@ -58,12 +60,25 @@ def write_adapter(folder: Path, adapter: TrainedAdapter) -> None:
 
     Raises:
         ArtifactError: for a tensor that is not canonical, or that holds NaN or infinity; the message names it.
+            Learnt tensors of an encoder that the card does not name.
     """
+    card = _with_encoder(folder, adapter)
     with AdapterWriter(folder / WEIGHTS) as writer:
         for name in sorted(adapter.tensors):
             writer.add(name, adapter.tensors[name])
-        writer.finish(adapter.metadata)
-    write_side_files(folder, adapter.metadata, adapter.curve)
+        writer.finish(card)
+    write_side_files(folder, card, adapter.curve)
+
+
+def _with_encoder(folder: Path, adapter: TrainedAdapter) -> dict[str, Any]:
+    """The card, with the hash of what the encoder learnt, after writing that."""
+    card = dict(adapter.metadata)
+    if adapter.encoder:
+        if not card.get(CARD_KEY):
+            raise ArtifactError(f"{folder}: the trainer gave tensors of a text encoder, but its card names none")
+        sha256 = write_learnt(learnt_file(folder / WEIGHTS), adapter.encoder)
+        card[CARD_KEY] = {**card[CARD_KEY], "sha256": sha256}
+    return card
 
 
 def write_side_files(folder: Path, metadata: Mapping[str, Any], curve: Iterable[Mapping[str, float]] = ()) -> None:

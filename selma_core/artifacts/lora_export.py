@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from selma_core.artifacts.adapter import write_side_files
+from selma_core.artifacts.encoder import learnt_file, paired_encoder
 from selma_core.artifacts.lora_check import TOLERANCE, check_equal
 from selma_core.artifacts.lora_config import WEIGHTS
 from selma_core.artifacts.lora_family import FAMILIES, Family, detect
@@ -87,6 +88,7 @@ def export_adapter(
     error = _write(job, form, target, lambda step: progress(total // 2 + step, total))
     if target != out:
         write_side_files(out, manifest)
+    _bring_encoder(source, out)
     progress(total, total)
     return Export(
         path=out,
@@ -97,6 +99,15 @@ def export_adapter(
         max_error=error,
         manifest=manifest,
     )
+
+
+def _bring_encoder(source: Path, out: Path) -> None:
+    """What the adapter's text encoder learnt goes where the copy's reader looks for it."""
+    paired = paired_encoder(source)
+    if paired is not None and paired.learnt is not None:
+        target = learnt_file(read_layers(out).files[0])
+        with writing(target):
+            shutil.copyfile(paired.learnt, target)
 
 
 def _check_choices(form: str, dtype: str, family: str | None) -> None:

@@ -175,6 +175,8 @@ def card_command(
 
 def _summary(found: dict[str, Any]) -> list[tuple[str, str]]:
     rows = [("file", found["path"]), ("form", found["form"]), ("family", found["family"] or "unknown")]
+    if found["encoder"]:
+        rows.append(("text encoder", _cut({key: value for key, value in found["encoder"].items() if value})))
     rows += [("base", found["base"] or "unknown"), ("size", f"{found['bytes'] / 1e6:.1f} MB")]
     for title in ("dtypes", "ranks", "alphas", "scales"):
         rows.append((title, ", ".join(f"{value} ({count} layers)" for value, count in found[title].items())))

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from selma_core.artifacts.adapter import AdapterWriter
+from selma_core.artifacts.encoder import learnt_file
 from selma_core.artifacts.lora_reader import LayerReader, read_layers
 from selma_core.errors import ArtifactError, UserError
+from selma_core.merging.encoders import merge_encoders
 from selma_core.merging.layer import MergedLayer, merge_layer, prepared
 from selma_core.protocols import Factors, LayerJob, MergeStrategy, Surveyor
 
@@ -53,11 +55,13 @@ def merge_files(
         The adapter's card: base, parents, weights, norm ratio and retained energy per layer, what `record` holds.
 
     Raises:
-        ArtifactError: for a broken file, or experts of one layer whose shapes differ.
+        ArtifactError: for a broken file, experts of one layer whose shapes differ, or text encoders that do not go
+            together (`selma_core.merging.encoders`).
         UserError: when there is nothing to merge, or the weights do not fit the experts.
     """
     experts = Experts(plan)
     layers = experts.layers
+    encoder = merge_encoders(plan.strategy, plan.files, experts.weights, learnt_file(out))
     merged: dict[str, MergedLayer] = {}
     if isinstance(plan.strategy, Surveyor):
         plan.strategy.survey(lambda: (prepared(plan.strategy, experts.job(layer)) for layer in layers))
@@ -68,7 +72,7 @@ def merge_files(
             if found is not None:
                 _add(writer, layer, found.factors, plan.dtype)
                 merged[layer] = attrs.evolve(found, factors=_NOTHING)
-        card = _card(plan, experts.weights, merged)
+        card = {**_card(plan, experts.weights, merged), **encoder}
         writer.finish(card)
     progress(len(layers), len(layers))
     return card

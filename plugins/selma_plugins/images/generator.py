@@ -26,6 +26,7 @@ from selma_plugins.diffusion.loading import (
     pick_dtype,
     swap_scheduler,
 )
+from selma_plugins.diffusion.matched import encoder_for
 from selma_plugins.images.call import call_arguments, check_call
 from selma_plugins.images.options import DiffusersOptions
 
@@ -48,7 +49,8 @@ class DiffusersGenerator:
         """Yields each request with its RGB image, in order.
 
         Raises:
-            ModelError: when the model is missing or broken. ArtifactError: when the adapter is for another model.
+            ModelError: when the model is missing or broken. ArtifactError: when the adapter is for another model, or
+            was trained with another text encoder than `text_encoder` names.
             UserError: for a scheduler or call option that does not exist.
         """
         options, context = self._options, job.context
@@ -56,7 +58,8 @@ class DiffusersGenerator:
             return
         pipeline = prepare(options, context)
         warn_cut(pipeline, [request.prompt.text for request in job.requests], context.warn)
-        cache = EmbeddingCache(context.component("text_encoder", options.text_encoder), pipeline)
+        adapters = job.adapters or ((job.adapter,) if job.adapter is not None else ())
+        cache = EmbeddingCache(encoder_for(options.text_encoder, adapters, context), pipeline)
         width = options.lanes if context.device == "cpu" else options.batch_size
         with self._adapted(pipeline, job):
             for start in range(0, len(job.requests), width):

@@ -49,7 +49,9 @@ class DiffusersOptions:
     adapter_weights: list[float] | None = option(
         None, help="one per adapter at the port `adapters`, served side by side, unmerged; null = 1/T each"
     )
-    text_encoder: Slot = component("text_encoder", Slot("clip"), help="who embeds the prompts")
+    text_encoder: Slot = component(
+        "text_encoder", Slot(), help="who embeds the prompts; default: the adapter's own, else clip"
+    )
     call_options: dict[str, Any] = option({}, help="further arguments of the pipeline's call (eta, guidance_rescale)")
     lanes: int = option(8, help="images the network sees at once on a CPU, always exactly so many", check=positive)
     batch_size: int = option(8, help="images per call on a GPU", changes_results=False, check=at_least(1))

@@ -17,6 +17,7 @@ class Linear(Strategy[MergeOptions]):
     """
 
     claims: frozenset[str] = EXACT
+    averages_encoders = True
 
     def merge_layer(self, job: LayerJob) -> Factors | None:
         """A layer that an expert lacks counts as a zero delta: the other weights stay as they are."""

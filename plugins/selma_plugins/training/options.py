@@ -58,7 +58,9 @@ class TrainingOptions:
     select: Literal["last", "heldout"] = option("last", help="which checkpoint: last, or lowest held-out loss")
     save_every: int = option(500, help="steps between checkpoints and held-out losses", check=positive)
     log_every: int = option(10, help="steps per point of the loss curve", check=positive)
-    text_encoder: Slot = component("text_encoder", Slot("clip"), help="who embeds the captions")
+    text_encoder: Slot = component(
+        "text_encoder", Slot(), help="who embeds the captions; default: the start adapter's own, else clip"
+    )
     # how, not what
     precision: Literal["auto", "no", "fp16", "bf16"] = option("auto", help="no, fp16, bf16; auto = by device")
     cache_latents: bool = option(True, help="encode every image once", changes_results=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from selma_core.errors import UserError
 from selma_core.protocols import Context, TrainedAdapter, TrainJob
 from selma_plugins.diffusion.embeddings import EmbeddingCache, warn_cut
 from selma_plugins.diffusion.loading import denoiser_name, load_pipeline, model_folder
+from selma_plugins.diffusion.matched import card_of, chosen_slot, encoder_for, passed_on
 from selma_plugins.training.batches import Sampler
 from selma_plugins.training.data import TrainingData
 from selma_plugins.training.families import family_of
@@ -38,7 +40,8 @@ class DenoiserTrainer:
         """Trains on all images but those of the held-out prompts.
 
         Raises:
-            ModelError: when the model is missing or broken. ArtifactError: for a broken image or start adapter.
+            ModelError: when the model is missing or broken. ArtifactError: for a broken image or start adapter, or one
+            that was trained with another text encoder.
             UserError: for a model family, target or image set that cannot be trained on.
             StageError: when the loss is no number any more, or memory runs out.
         """
@@ -58,7 +61,7 @@ class DenoiserTrainer:
         timesteps = (options.min_timestep, options.max_timestep)
         objective = Objective(pipeline.scheduler, options.min_snr, options.flow_sampling, timesteps)
         with accelerator.main_process_first():  # the others then read what the first one cached
-            data = _data(options, context, pipeline, [*train, *heldout], len(train), device, autocast or torch.float32)
+            data = _data(options, job, pipeline, [*train, *heldout], len(train), device, autocast or torch.float32)
         weights = tuning.insert(denoiser, context.seed, job.images)
         if job.adapter is not None:
             tuning.start_from(job.adapter, component)
@@ -82,8 +85,8 @@ class DenoiserTrainer:
             warn=context.warn,
         )
         tensors = tuning.tensors(loop.run(), component)
-        card = _card(options, tuning, context, model, loop, train, heldout)
-        return TrainedAdapter(tensors=tensors, metadata=card, curve=tuple(loop.rows))
+        card = _card(options, tuning, job, model, loop, train, heldout)
+        return TrainedAdapter(tensors=tensors, metadata=card, curve=tuple(loop.rows), encoder=passed_on(job.adapter))
 
 
 class LoraTrainer(DenoiserTrainer):
@@ -109,7 +112,7 @@ class FullTrainer(DenoiserTrainer):
 
 def _data(
     options: TrainingOptions,
-    context: Context,
+    job: TrainJob,
     pipeline: Any,
     items: Sequence[ImageItem],
     count: int,
@@ -117,11 +120,11 @@ def _data(
     dtype: torch.dtype,
 ) -> TrainingData:
     """Embeds every caption, encodes every image; then encoders and autoencoder leave the device."""
-    total = options.steps
+    total, context = options.steps, job.context
     pipeline.to(device)
     captions = sorted({item.prompt.text for item in items} | ({""} if options.caption_dropout else set()))
     warn_cut(pipeline, captions, context.warn)
-    encoder = context.component("text_encoder", options.text_encoder)
+    encoder = encoder_for(options.text_encoder, _start(job), context)
     text = EmbeddingCache(encoder, pipeline, context.workdir / "text", limit=len(captions) + 1)
     for done, caption in enumerate(captions):
         text.get(caption)
@@ -146,6 +149,10 @@ def _data(
         dtype=dtype,
         random_crop=options.crop == "random",
     )
+
+
+def _start(job: TrainJob) -> tuple[Path, ...]:
+    return () if job.adapter is None else (job.adapter,)
 
 
 def _check(
@@ -174,7 +181,7 @@ def _precision(name: str, device: torch.device) -> str:
 def _card(
     options: TrainingOptions,
     tuning: Tuning,
-    context: Context,
+    job: TrainJob,
     model: Entry,
     loop: Loop,
     train: Sequence[ImageItem],
@@ -185,12 +192,13 @@ def _card(
         "base": str(model.data.get("base_id") or model.name),
         "base_pin": model.pin,
         **tuning.card(),
+        **card_of(chosen_slot(options.text_encoder, _start(job))),
         "prediction": loop.objective.prediction,
         "timesteps": [options.min_timestep, options.max_timestep],
         "steps": loop.step,
         "kept_step": loop.best_step if picked else loop.step,
         "samples": loop.step * loop.data.sampler.batch,
-        "seed": context.seed,
+        "seed": job.context.seed,
         "images": len(train),
         "heldout_images": len(heldout),
         "heldout_before": loop.before,
