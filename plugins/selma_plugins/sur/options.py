@@ -77,7 +77,8 @@ class SurOptions(TrainingOptions):
     prompt_weight: float = option(1e-5, help="of the distance to the complex prompt's embedding", check=at_least(0))
     llm_weight: float = option(1e-5, help="of the distance to the teacher's vector", check=at_least(0))
     prompt_target: Literal["out", "l"] = option(
-        "out", help="what is like the complex prompt: what the denoiser sees, or the adapter's own part (before 2023-11)"
+        "out",
+        help="what is like the complex prompt: what the denoiser sees, or the adapter's own part (before 2023-11)",
     )
     kind: Literal["kl", "cosine", "mse"] = option("kl", help="of both distances; kl is over the features, as released")
     direction: Literal["student_teacher", "teacher_student"] = option(
@@ -116,6 +117,4 @@ class SurOptions(TrainingOptions):
         """The options of the LoRA beside the adapter, None when there is none."""
         if not self.rank:
             return None
-        return LoraOptions(
-            model=self.model, targets=self.targets, rank=self.rank, alpha=self.alpha, init=self.init
-        )
+        return LoraOptions(model=self.model, targets=self.targets, rank=self.rank, alpha=self.alpha, init=self.init)

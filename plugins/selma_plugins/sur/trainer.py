@@ -122,9 +122,7 @@ class SurTrainer:
             tensors = beside.tensors(kept)
         learnt = {name: value.float().cpu() for name, value in kept.items() if name in weights}
         card = self._card(job, model, build, loop, beside, train, heldout)
-        return TrainedAdapter(
-            tensors=tensors, metadata=card, curve=tuple(loop.rows), encoder={**learnt, PROBE: probe}
-        )
+        return TrainedAdapter(tensors=tensors, metadata=card, curve=tuple(loop.rows), encoder={**learnt, PROBE: probe})
 
     # --- the parts ----------------------------------------------------------------------------------------
 
