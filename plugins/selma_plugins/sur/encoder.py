@@ -95,8 +95,8 @@ class SurEncoder:
         found = self._inner.encode(pipeline, prompts)
         if found.pooled is not None:
             raise UserError(
-                f"sur_adapter adapts the tokens' embeddings only, but {type(pipeline).__name__} reads a pooled one too; "
-                f"take a model with a single text encoder, such as SD 1.x or SD 2"
+                f"sur_adapter adapts the tokens' embeddings only, but {type(pipeline).__name__} reads a pooled one "
+                f"too; take a model with a single text encoder, such as SD 1.x or SD 2"
             )
         return found
 

@@ -1,6 +1,6 @@
 """The training loop with the adapter's three losses. Resumes bit by bit, as the loop it extends.
 
-    loss = diffusion_weight * |denoiser(z_t, t, out) - target|^2 + prompt_weight * D(out, complex) + llm_weight * D(t, v)
+    loss = w_diffusion |denoiser(z_t, t, out) - target|^2 + w_prompt D(out, complex) + w_llm D(t, v)
 
 with (out, t, l) = adapter(simple) and v the projected vector of the language model. Source: arXiv 2305.05189, section
 3.3. The embedding reaches the denoiser with its gradient, which the released code cuts off.

@@ -102,7 +102,7 @@ class SurOptions(TrainingOptions):
     init: Literal["gaussian", "kaiming"] = option("gaussian", help="of the LoRA's A")
     released: bool = option(
         False,
-        help="as the released code: attention over the batch, a bias that starts unlike 0, convex, a random projection, "
+        help="as the released code: attention over the batch, a bias that starts unlike 0, convex, random projection, "
         "no gradient from the diffusion loss",
     )
 

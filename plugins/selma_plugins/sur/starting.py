@@ -29,7 +29,7 @@ def start_network(adapter: Path | None, network: nn.Module, projection: nn.Modul
                 continue  # its teacher's projection was random, or it had no teacher
             if value is None or value.shape != weight.shape:
                 raise ArtifactError(
-                    f"{adapter}: its SUR-adapter has another {prefix}{name} than is trained here; give 'depth', 'heads' "
-                    "and 'teacher' as they were"
+                    f"{adapter}: its SUR-adapter has another {prefix}{name} than is trained here; give 'depth', "
+                    "'heads' and 'teacher' as they were"
                 )
             weight.copy_(value)
