@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
 
-from selma_core.options import option, positive
+from selma_core.options import at_least, between, option, positive
 
 
 @attrs.frozen
@@ -12,3 +14,18 @@ class ScenesOptions:
     """Options of `shapes_scenes`."""
 
     k: int = option(1, help="pictures per prompt", check=positive)
+
+
+@attrs.frozen
+class NarrativeOptions:
+    """Options of `shapes_narrative`."""
+
+    n: int = option(1000, help="prompts wanted", check=at_least(1))
+    text: Literal["simple", "complex"] = option(
+        "complex", help="which of the two is the prompt's text: complex is what the base can draw; both are kept"
+    )
+    ordinary: float = option(
+        0.0,
+        help="share of ordinary prompts, simple and complex alike, that the adapter shall leave alone",
+        check=between(0, 1),
+    )

@@ -53,6 +53,14 @@ class SurEncoderOptions:
 
 
 @attrs.frozen
+class ScaledOptions:
+    """Options of the text encoder `scaled`."""
+
+    encoder: Slot = component("text_encoder", Slot("clip"), help="whose embeddings are scaled")
+    factor: float = option(0.9, help="what they are multiplied by; 0.9 = a convex SUR-adapter that has learnt nothing")
+
+
+@attrs.frozen
 class SurOptions(TrainingOptions):
     """Options of the trainer `sur_adapter`; the defaults are the paper's (run.sh of its code), but for the corrections.
 

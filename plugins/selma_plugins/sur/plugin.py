@@ -14,6 +14,7 @@ from selma_core.records import (
 )
 from selma_plugins.sur.options import (
     CaptionPairsOptions,
+    ScaledOptions,
     SurdImagesOptions,
     SurdOptions,
     SurEncoderOptions,
@@ -68,6 +69,12 @@ def selma_text_encoders() -> Iterator[TextEncoderRecord]:
         factory="selma_plugins.sur.encoder:SurEncoder",
         options=SurEncoderOptions,
         reference=f"{PAPER}, section 3.2",
+    )
+    yield TextEncoderRecord(
+        name="scaled",
+        summary="another encoder's embeddings times a constant, a reference for sur_adapter",
+        factory="selma_plugins.sur.scaled:Scaled",
+        options=ScaledOptions,
     )
 
 
