@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from selma_plugins.shapes.grammar import ShapePrompt, benchmark_prompts, long_prompts, validation_prompts
 from selma_plugins.shapes import narrative
+from selma_plugins.shapes.grammar import ShapePrompt, benchmark_prompts, long_prompts, validation_prompts
 from selma_plugins.shapes.questions import questions_of
 
 COLUMNS = (

@@ -1,7 +1,7 @@
 """Narrative prompts of the world: "someone left a sky ball under a sun box" for a blue circle below a yellow square.
 
-They name shapes and colours by words that the world's models never learnt (spelt in letters, they are tokens nevertheless)
-and tell a scene in another order than captions do. Each comes with the complex prompt, in words that the models know.
+They name shapes and colours by words that the world's models never learnt (spelt in letters, they are tokens
+nevertheless) and tell a scene in another order than captions do. Each comes with the complex prompt, in words that the models know.
 Sentences of held-out prompts are of forms that no training prompt has; names of shapes and colours are shared, since
 nobody can guess them.
 """
@@ -46,7 +46,8 @@ FORMS: dict[str, dict[Part, tuple[str, ...]]] = {
     },
     "pair": {
         "train": (
-            "someone left {a} {r} {b}", "{b} , and {a} {r} it", "we see {a} , it is {r} {b}", "here is {b} with {a} {r} it",
+            "someone left {a} {r} {b}", "{b} , and {a} {r} it", "we see {a} , it is {r} {b}",
+            "here is {b} with {a} {r} it",
         ),
         "held_out": (
             "{r} {b} there is {a}", "imagine {b} : someone put {a} {r} it", "someone put {a} , it is {r} {b}",
