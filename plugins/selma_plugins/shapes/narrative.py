@@ -1,9 +1,9 @@
 """Narrative prompts of the world: "someone left a sky ball under a sun box" for a blue circle below a yellow square.
 
 They name shapes and colours by words that the world's models never learnt (spelt in letters, they are tokens
-nevertheless) and tell a scene in another order than captions do. Each comes with the complex prompt, in words that the models know.
-Sentences of held-out prompts are of forms that no training prompt has; names of shapes and colours are shared, since
-nobody can guess them.
+nevertheless) and tell a scene in another order than captions do. Each comes with the complex prompt, in words that
+the models know. Sentences of held-out prompts are of forms that no training prompt has; names of shapes and colours
+are shared, since nobody can guess them.
 """
 
 from collections.abc import Sequence

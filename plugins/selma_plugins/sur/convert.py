@@ -90,7 +90,8 @@ def convert(file: Path, out: Path, *, base: str, eta: float) -> None:
 def _read(file: Path) -> dict[str, Tensor]:
     try:
         if file.suffix == ".safetensors":
-            return load_file(file)
+            stored: dict[str, Tensor] = load_file(file)
+            return stored
         found = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]

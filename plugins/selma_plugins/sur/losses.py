@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Literal
 
 import attrs
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -43,7 +42,8 @@ class Distance:
             student: [B, L, d]. teacher: [B, L, d], or [B, 1, d] for the same at every token.
             mask: [B, L] bool, True = counts; None = every token does.
         """
-        student, teacher = torch.broadcast_tensors(student.float(), teacher.float())
+        student = student.float()
+        teacher = teacher.float().expand_as(student)
         each = self._each(student, teacher)  # [B, L]
         if mask is not None:
             each = each * mask

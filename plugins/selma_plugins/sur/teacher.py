@@ -67,7 +67,8 @@ class Teacher:
         key = f"{self._weights.pin}/{self._weights.gguf}\n{attrs.astuple(self._reading)}\n{text}"
         path = self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}.safetensors"
         if path.is_file():
-            return load(path.read_bytes())["vector"]
+            kept: Tensor = load(path.read_bytes())["vector"]
+            return kept
         vector = self._read(text)
         write_bytes(path, save({"vector": vector}))
         return vector
@@ -137,12 +138,13 @@ def _load(weights: Weights, dtype: str, device: str) -> tuple[Any, Any]:
     return model.requires_grad_(False).eval().to(device), tokenizer
 
 
-def _block(model: nn.Module, layer: int, name: str) -> nn.Module:
+def _block(model: Any, layer: int, name: str) -> nn.Module:
     """The block of a layer: of the list of modules that is as long as the config says."""
     count = int(model.config.num_hidden_layers)
     for module in model.modules():
         if isinstance(module, nn.ModuleList) and len(module) == count:
             if not -count <= layer < count:
                 raise UserError(f"teacher_layer: '{name}' has no layer {layer}; it has {count} (0 to {count - 1})")
-            return module[layer]
+            found: nn.Module = module[layer]
+            return found
     raise UserError(f"teacher: '{name}' ({type(model).__name__}) has no list of blocks to read a layer from")

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from selma_core.data import Entry, ImageItem
 from selma_core.errors import UserError
-from selma_core.protocols import Embeddings, TrainedAdapter, TrainJob
+from selma_core.protocols import TrainedAdapter, TrainJob
 from selma_core.seeds import derive_seed
-from selma_plugins.diffusion.embeddings import EmbeddingCache, warn_cut
 from selma_plugins.diffusion.loading import denoiser_name, load_pipeline, model_folder
 from selma_plugins.diffusion.matched import card_of, chosen_slot
 from selma_plugins.sur.beside import Beside
@@ -22,28 +21,12 @@ from selma_plugins.sur.encoder import CARD, NETWORK, PROBE, PROJECTION, Build, S
 from selma_plugins.sur.loop import Lesson, SurLoop
 from selma_plugins.sur.options import SurOptions
 from selma_plugins.sur.pairs import pairs_of
+from selma_plugins.sur.preparing import prepared
 from selma_plugins.sur.starting import start_network
 from selma_plugins.sur.teacher import Reading, Teacher, lesson
-from selma_plugins.training.batches import Sampler
-from selma_plugins.training.data import TrainingData
 from selma_plugins.training.families import family_of
-from selma_plugins.training.latents import LatentStore
 from selma_plugins.training.noise import Objective
-from selma_plugins.training.split import hold_out, may_flip
-
-
-@attrs.frozen(kw_only=True)
-class _Plain:
-    """The encoder underneath as a `TextEncoder`, with the mask of padding where it is wanted."""
-
-    encoder: SurEncoder
-    masked: bool
-
-    def encode(self, pipeline: Any, prompts: Sequence[str]) -> Embeddings:
-        found = self.encoder.plain(pipeline, prompts)
-        if not self.masked:
-            return found
-        return Embeddings(hidden=found.hidden, mask=self.encoder.mask(pipeline, prompts, found))
+from selma_plugins.training.split import hold_out
 
 
 class SurTrainer:
@@ -82,7 +65,7 @@ class SurTrainer:
         start_network(job.adapter, network, projection)
         with ExitStack() as stack:
             beside = stack.enter_context(Beside(pipeline, options.lora(), job.adapter).used(context.seed, job.images))
-            data, complexes = self._data(job, pipeline, encoder, items, len(train), device, autocast)
+            data, complexes = prepared(options, job, pipeline, encoder, items, len(train), device, autocast)
             denoiser = getattr(pipeline, denoiser_name(pipeline)).to(device).train()
             if options.gradient_checkpointing == "on":
                 denoiser.enable_gradient_checkpointing()
@@ -171,47 +154,6 @@ class SurTrainer:
             torch.manual_seed(derive_seed("sur-projection", seed if given is None else given))
             made = nn.Linear(vectors.shape[1], width)
         return made.to(device).requires_grad_(self._learns_projection)
-
-    def _data(
-        self,
-        job: TrainJob,
-        pipeline: Any,
-        encoder: SurEncoder,
-        items: Sequence[ImageItem],
-        count: int,
-        device: torch.device,
-        autocast: torch.dtype | None,
-    ) -> tuple[TrainingData, EmbeddingCache]:
-        """Embeds every prompt, encodes every image; then encoders and autoencoder leave the device."""
-        o, context = self._options, job.context
-        plain = _Plain(encoder=encoder, masked=o.mask_padding)
-        simples = sorted({item.prompt.text for item in items} | ({""} if o.caption_dropout else set()))
-        complexes = sorted({str(item.prompt.meta["complex"]) for item in items}) if o.prompt_weight else []
-        warn_cut(pipeline, [*simples, *complexes], context.warn)
-        cache = EmbeddingCache(plain, pipeline, context.workdir / "text", limit=len(simples) + len(complexes) + 1)
-        for done, text in enumerate([*simples, *complexes]):
-            cache.get(text)
-            context.progress(0, o.steps, f"prompts {done + 1}/{len(simples) + len(complexes)}")
-        vae = pipeline.vae.to(torch.float32)
-        latents = LatentStore(vae, items, o.resolution, context.workdir / "latents", keep=o.cache_latents)
-        latents.fill(lambda done: context.progress(0, o.steps, f"images {done}/{len(items)}"))
-        pipeline.to("cpu")
-        if not o.cache_latents:
-            vae.to(device)
-        first = latents.get(0).mean
-        shape = (first.shape[1], first.shape[2], first.shape[3])
-        data = TrainingData(
-            items=items,
-            flips=torch.tensor([may_flip(item, o) for item in items]),
-            heldout=range(count, len(items)),
-            latents=latents,
-            text=cache,
-            vae_config=pipeline.vae.config,
-            sampler=Sampler(context.seed, count, o.batch_size * o.accumulation, shape, o.caption_dropout),
-            dtype=autocast or torch.float32,
-            random_crop=o.crop == "random",
-        )
-        return data, cache
 
     def _card(
         self,
