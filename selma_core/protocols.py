@@ -228,7 +228,8 @@ class Selector(Protocol):
     """Scored candidates of a prompt -> the ones kept."""
 
     def select(self, job: SelectJob) -> Sequence[tuple[ImageItem, Mapping[str, Any]]]:
-        """The kept items, each with why (JSON) for the metadata."""
+        """The kept items, each with why (JSON) for the metadata. A prompt's `meta` may be added to; nothing else of an
+        item may change."""
 
 
 # --- adapter trainer --------------------------------------------------------------------------------------

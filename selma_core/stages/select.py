@@ -6,8 +6,11 @@ import os
 import shutil
 from pathlib import Path
 
+import attrs
+
 from selma_core.artifacts.images import item_row, write_images
 from selma_core.artifacts.scores import read_scores, read_values
+from selma_core.data import ImageItem
 from selma_core.errors import StageError
 from selma_core.files import writing
 from selma_core.protocols import SelectJob
@@ -22,7 +25,7 @@ def run_select(task: Task) -> None:
     known = {item.item_id: item for item in items}
     names: dict[str, str] = {}
     for item, _ in kept:
-        if known.get(item.item_id) != item:
+        if not _is_given(item, known.get(item.item_id)):
             raise StageError(f"the selector kept an image that it was not given: {item.item_id}")
         if item.path.name in names:
             raise StageError(f"the selector kept two images of one file name: {names[item.path.name]}, {item.item_id}")
@@ -32,6 +35,13 @@ def run_select(task: Task) -> None:
     for item, _ in kept:
         _copy(item.path, task.out / item.path.name)
     write_images(task.out, [item_row(item, why) for item, why in kept])
+
+
+def _is_given(item: ImageItem, given: ImageItem | None) -> bool:
+    """Is this the image that the selector was given? It may have added to the metadata of its prompt, no more."""
+    if given is None or not given.prompt.meta.items() <= item.prompt.meta.items():
+        return False
+    return attrs.evolve(item, prompt=attrs.evolve(item.prompt, meta=given.prompt.meta)) == given
 
 
 def _scores(task: Task) -> dict[str, dict[str, float | None]]:

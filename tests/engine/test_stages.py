@@ -49,6 +49,12 @@ def test_defect_03_every_prompt_is_drawn(start: Start) -> None:
             "First.select = lambda self, job: [(attrs.evolve(job.items[0], k=9), {})]",
             "kept an image that it was not given: p-0-0",
         ),
+        (
+            "best",
+            "First.select = lambda self, job: [(attrs.evolve(i, prompt=attrs.evolve(i.prompt, text='x')), {}) "
+            "for i in job.items]",
+            "kept an image that it was not given: p-0-0",
+        ),
         ("images", "Images.images = None", "TypeError"),
     ],
 )

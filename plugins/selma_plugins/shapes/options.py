@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
 
-from selma_core.options import between, option, positive
+from selma_core.options import at_least, between, option, positive
 
 
 @attrs.frozen
@@ -30,3 +32,18 @@ class RaterOptions:
     """Options of `shapes_rater`."""
 
     unsure: float = option(0.05, help="share of things that are rated 2, whatever the prompt says", check=between(0, 1))
+
+
+@attrs.frozen
+class NarrativeOptions:
+    """Options of `shapes_narrative`."""
+
+    n: int = option(1000, help="prompts wanted", check=at_least(1))
+    text: Literal["simple", "complex"] = option(
+        "complex", help="which of the two is the prompt's text: complex is what the base can draw; both are kept"
+    )
+    ordinary: float = option(
+        0.0,
+        help="share of ordinary prompts, simple and complex alike, that the adapter shall leave alone",
+        check=between(0, 1),
+    )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from selma_core import hookimpl
-from selma_core.records import ChatModelRecord, EvaluatorRecord, ImageGeneratorRecord
+from selma_core.records import ChatModelRecord, EvaluatorRecord, ImageGeneratorRecord, PromptSourceRecord
 from selma_plugins.shapes.clip.options import ShapesDenscoreOptions
 from selma_plugins.shapes.judge.options import JudgeOptions
-from selma_plugins.shapes.options import EyesOptions, RaterOptions, ScenesOptions
+from selma_plugins.shapes.options import EyesOptions, NarrativeOptions, RaterOptions, ScenesOptions
 from selma_plugins.shapes.vqa.options import VqaOptions
 
 
@@ -45,6 +45,18 @@ def selma_chat_models() -> Iterator[ChatModelRecord]:
         summary="rates things by a prompt of the shapes world, without an image (for rewards)",
         factory="selma_plugins.shapes.rewards.chat:ShapesRater",
         options=RaterOptions,
+    )
+
+
+@hookimpl
+def selma_prompt_sources() -> Iterator[PromptSourceRecord]:
+    """Narrative prompts of the shapes world."""
+    yield PromptSourceRecord(
+        name="shapes_narrative",
+        summary="narrative prompts of the shapes world, each with the complex prompt of the same scene",
+        factory="selma_plugins.shapes.narrative_source:Narrative",
+        options=NarrativeOptions,
+        reference="in the place of SURD, arXiv 2305.05189",
     )
 
 

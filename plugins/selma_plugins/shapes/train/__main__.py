@@ -1,4 +1,4 @@
-"""``python -m selma_plugins.shapes.train vae|text|latents|decoder|encoder|judge|vqa|base|small``."""
+"""``python -m selma_plugins.shapes.train vae|text|latents|decoder|encoder|judge|vqa|teacher|base|small``."""
 
 import argparse
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from diffusers import UNet2DConditionModel
 
-from selma_plugins.shapes.train import decoder, denoiser, encoder, judge, latents, text, vae, vqa
+from selma_plugins.shapes.train import decoder, denoiser, encoder, judge, latents, teacher, text, vae, vqa
 from selma_plugins.shapes.train.pipeline import assemble, export
 from selma_plugins.shapes.train.team import Team
 
 BASE = {"name": "shapes_base", "minutes": 72.0, "channels": (32, 64, 128)}
 SMALL = {"name": "shapes_small", "minutes": 25.0, "channels": (16, 32, 64), "batch": 32}
-PARTS = ("vae", "text", "latents", "decoder", "encoder", "judge", "vqa", "base", "small")
+PARTS = ("vae", "text", "latents", "decoder", "encoder", "judge", "vqa", "teacher", "base", "small")
 # Options of the denoiser that the command line may set.
 CHOSEN = ("leg", "peak", "hold", "phase", "noisy", "batch", "early", "power", "pairs", "singles", "layout")
 
@@ -60,6 +60,9 @@ def main() -> None:
     given = {k: getattr(args, k) for k in ("minutes", "steps") if getattr(args, k) is not None}
     if args.part == "vqa":
         train_vqa(args, given)
+    elif args.part == "teacher":
+        target = (args.out or args.work / "export") / "shapes_teacher"
+        teacher.train(teacher.TeacherTraining(work=args.work, out=target, seed=args.seed, **given))
     else:
         train_world(args, given)
 
