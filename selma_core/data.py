@@ -189,6 +189,7 @@ class ImageItem:
         path: the PNG file.
         sha256: of the file.
         k: sample index. seed: the seed it was drawn with.
+        selection: why a selector kept it (JSON), empty for images that none chose.
     """
 
     item_id: str
@@ -197,6 +198,7 @@ class ImageItem:
     sha256: str
     k: int
     seed: int | None = None
+    selection: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 # --- evaluation -------------------------------------------------------------------------------------------

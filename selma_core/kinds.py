@@ -79,7 +79,8 @@ KINDS: tuple[Kind[records.Record], ...] = (
         protocol=protocols.AdapterTrainer,
         stage=True,
         artifact="adapter",
-        ports=(("images*", "images"), ("adapter?", "adapter")),
+        # which of the first two a trainer reads, and needs, its record says
+        ports=(("images*?", "images"), ("prompts*?", "prompts"), ("adapter?", "adapter")),
     ),
     Kind(
         name="merge_strategy",

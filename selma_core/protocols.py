@@ -257,11 +257,13 @@ class Selector(Protocol):
 
 @attrs.frozen(kw_only=True)
 class TrainJob:
-    """Attributes: images = the training set; adapter = a LoRA file to start from, or None."""
+    """Attributes: images = the training set; adapter = a LoRA file to start from, or None; prompts = those of the port
+    `prompts`, which a trainer reads that draws its own pictures."""
 
     context: Context
     images: tuple[ImageItem, ...]
     adapter: Path | None = None
+    prompts: tuple[Prompt, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -280,7 +282,7 @@ class TrainedAdapter:
 
 @runtime_checkable
 class AdapterTrainer(Protocol):
-    """Image set -> adapter. Resumes from `job.context.workdir` by itself, bit by bit on CPU."""
+    """Image set, or prompt set -> adapter. Resumes from `job.context.workdir` by itself, bit by bit on CPU."""
 
     def train(self, job: TrainJob) -> TrainedAdapter:
         """Trains on all of `job.images`."""
@@ -486,6 +488,14 @@ class Reward(Protocol):
 
     def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
         """Keeps the graph from images to rewards."""
+
+
+@runtime_checkable
+class RewardInParts(Protocol):
+    """A reward that can say what it is made of, so that a trainer can log it."""
+
+    def parts(self, images: torch.Tensor, prompts: Sequence[str]) -> Mapping[str, torch.Tensor]:
+        """`score` is what calling it gives; the others are its parts; [B] each."""
 
 
 # --- executor, tracker ------------------------------------------------------------------------------------

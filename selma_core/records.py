@@ -80,7 +80,15 @@ class SelectorRecord(Record):
 
 @attrs.frozen(kw_only=True)
 class AdapterTrainerRecord(Record):
-    """A `selma_core.protocols.AdapterTrainer`: image sets -> adapter."""
+    """A `selma_core.protocols.AdapterTrainer`: image sets, or prompt sets -> adapter.
+
+    Attributes:
+        reads: which of the ports `images` and `prompts` it reads; a stage must give it one of them at least.
+    """
+
+    reads: tuple[str, ...] = attrs.field(
+        default=("images",), validator=attrs.validators.deep_iterable(attrs.validators.in_(("images", "prompts")))
+    )
 
 
 @attrs.frozen(kw_only=True)

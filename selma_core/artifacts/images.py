@@ -121,7 +121,16 @@ def parse_item(row: Row, folder: Path) -> ImageItem:
     )
     k = row.take("k", int)
     sha256, seed = row.take("sha256", str), row.optional("seed", int)
-    return ImageItem(item_id=f"{prompt.id}-{k}", prompt=prompt, path=folder / name, sha256=sha256, k=k, seed=seed)
+    selection = row.optional("selection", dict) or {}
+    return ImageItem(
+        item_id=f"{prompt.id}-{k}",
+        prompt=prompt,
+        path=folder / name,
+        sha256=sha256,
+        k=k,
+        seed=seed,
+        selection=selection,
+    )
 
 
 def clashing_names(requests: Iterable[ImageRequest]) -> tuple[str, str] | None:

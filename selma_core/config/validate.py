@@ -14,6 +14,7 @@ from selma_core.kinds import BY_NAME
 TOP = ("summary", "reference", "license", "notes", "extends", "seed", "axes", "stages", "plugins", "runtime", "report")
 SLOT = ("kind", "use", "foreach", "from", "options")
 NODE = ("use", "from", "options")
+ROUNDS = ("repeat", "first")
 RUNTIME = ("executor", "device", "threads", "trackers")
 REPORT = ("scores", "baseline", "headline", "compare", "rule", "title", "notes", "grid", "curves")
 STAGE_KINDS = tuple(name for name, kind in BY_NAME.items() if kind.stage)
@@ -113,9 +114,20 @@ class _Checker:
                 yield self._error(path, "its values must be texts or numbers")
             if len({str(value) for value in axis}) < len(axis):
                 yield self._error(path, "a value is written twice")
+        elif isinstance(axis, Mapping) and "repeat" in axis:
+            yield from self._rounds(path, axis)
         else:
             for value, overlay in axis.items():
                 yield from self._overlay(f"{path}.{value}", overlay)
+
+    def _rounds(self, path: str, axis: Mapping[str, Any]) -> Iterable[ConfigError]:
+        yield from self._keys(path, axis, ROUNDS, "key of an axis of rounds")
+        count = axis["repeat"]
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            yield self._error(
+                f"{path}.repeat", f"must be the number of rounds, an integer of at least 1, not {count!r}"
+            )
+        yield from self._overlay(f"{path}.first", axis.get("first"))
 
     def _overlay(self, path: str, overlay: Any) -> Iterable[ConfigError]:
         if overlay is not None and not isinstance(overlay, Mapping):
@@ -217,7 +229,10 @@ def _overlays_of(axis: Any, labels: set[str]) -> Any:
     """An axis whose values lay nothing over stages that are left out."""
     if not isinstance(axis, Mapping):
         return axis
-    return {
-        value: {target: slot for target, slot in (overlay or {}).items() if target.partition("[")[0] in labels}
-        for value, overlay in axis.items()
-    }
+    if "repeat" in axis:
+        return {**axis, "first": _kept(axis.get("first"), labels)}
+    return {value: _kept(overlay, labels) for value, overlay in axis.items()}
+
+
+def _kept(overlay: Any, labels: set[str]) -> dict[str, Any]:
+    return {target: slot for target, slot in (overlay or {}).items() if target.partition("[")[0] in labels}

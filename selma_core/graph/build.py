@@ -13,7 +13,7 @@ from selma_core.config import bind_options, expanded_options
 from selma_core.errors import AmbiguousNameError, ConfigErrors, GraphError, UnknownNameError, UserError
 from selma_core.graph.drafts import Draft, draft_nodes
 from selma_core.graph.fingerprint import fingerprint, stage_payload
-from selma_core.graph.links import link
+from selma_core.graph.links import check_reads, link
 from selma_core.graph.node import Graph, Node
 from selma_core.graph.problems import Problems
 
@@ -106,6 +106,7 @@ def _bind(draft: Draft, recipe: Recipe, catalog: Catalog, registry: Registry, pr
     except (UnknownNameError, AmbiguousNameError) as error:
         problems.add(f"{path}.use", str(error))
         return None
+    check_reads(draft, offer.record, problems)
     try:
         options = bind_options(
             offer, draft.options, path=f"{path}.options", origins=recipe.origins, catalog=catalog, registry=registry

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
 from selma_core.config.layers import merge
 from selma_core.errors import did_you_mean
-from selma_core.graph.axes import AxisValue, check_overlays, expand_axes, named_axes, substitute
+from selma_core.graph.axes import AxisValue, check_overlays, expand_axes, last_rounds, stands_for, substitute
+from selma_core.graph.braces import check_braces, drop_before_first
 from selma_core.graph.problems import Problems
 
 
@@ -20,7 +21,8 @@ class Draft:
 
     Attributes:
         id, label, axes: of the node. kind, use, options: of its slot, names filled in.
-        reads: port -> references as written. path: where the slot stands in the recipe, for errors.
+        reads: port -> references as written, without those of a round before the first.
+        opened: ports that read nothing because of that -> the axis. path: where the slot stands in the recipe.
     """
 
     id: str
@@ -30,6 +32,7 @@ class Draft:
     use: str
     options: Mapping[str, Any]
     reads: Mapping[str, tuple[str, ...]]
+    opened: Mapping[str, str]
     path: str
 
 
@@ -46,10 +49,11 @@ def draft_nodes(data: Mapping[str, Any], problems: Problems) -> dict[str, Draft]
     foreach = {label: _names(slot.get("foreach")) for label, slot in slots.items()}
     check_overlays(axes, foreach, problems)
     drafts: dict[str, Draft] = {}
+    last = last_rounds(data.get("axes") or {})
     for label, slot in slots.items():
         for chosen in itertools.product(*(axes[axis] for axis in foreach[label])):
             values = dict(zip(foreach[label], chosen, strict=True))
-            draft = _draft(label, slot, values, axes, refinements, problems)
+            draft = _draft(label, slot, values, axes, last, refinements, problems)
             drafts[draft.id] = draft
     for name in refinements:
         if name not in drafts:
@@ -67,7 +71,8 @@ def _draft(
     label: str,
     slot: Mapping[str, Any],
     values: Mapping[str, AxisValue],
-    axes: Mapping[str, Any],
+    axes: Mapping[str, tuple[AxisValue, ...]],
+    last: Mapping[str, Any],
     refinements: Mapping[str, Any],
     problems: Problems,
 ) -> Draft:
@@ -75,10 +80,11 @@ def _draft(
     overlays = [value.overlay.get(wanted) for value in values.values() for wanted in (label, name)]
     for layer in [*overlays, refinements.get(name)]:
         slot = merge(slot, layer or {})
-    foreign = {axis: value for axis, value in axes.items() if axis not in values}
-    for path, axis in _unfilled(f"stages.{label}", {key: slot.get(key) for key in ("use", "from", "options")}, foreign):
-        problems.add(path, f"'{{{axis}}}' has no value here: the stage does not run over '{axis}'")
-    filled = substitute(slot, {axis: value.value for axis, value in values.items()})
+    written = {key: slot.get(key) for key in ("use", "from", "options")}
+    check_braces(f"stages.{label}", written, axes, values, problems)
+    names = {**last, **{axis: stands_for(value) for axis, value in values.items()}}
+    ports, opened = drop_before_first(slot.get("from") or {}, names)
+    filled = substitute({**slot, "from": ports}, names)
     return Draft(
         id=name,
         label=label,
@@ -86,20 +92,10 @@ def _draft(
         kind=str(filled["kind"]),
         use=str(filled.get("use") or ""),
         options=filled.get("options") or {},
-        reads={port: _names(names) for port, names in (filled.get("from") or {}).items() if names is not None},
+        reads={port: _names(names) for port, names in filled["from"].items() if names is not None},
+        opened=opened,
         path=f"stages.{name if name in refinements else label}",
     )
-
-
-def _unfilled(path: str, value: Any, foreign: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield from ((path, axis) for axis in named_axes(value, foreign))
-    elif isinstance(value, Mapping):
-        for key, entry in value.items():
-            yield from _unfilled(f"{path}.{key}", entry, foreign)
-    elif isinstance(value, list | tuple):
-        for entry in value:
-            yield from _unfilled(path, entry, foreign)
 
 
 def _names(value: Any) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from selma_core.errors import did_you_mean
 from selma_core.graph.drafts import Draft
 from selma_core.graph.problems import Problems
 from selma_core.kinds import BY_NAME
+from selma_core.records import AdapterTrainerRecord, Record
 
 
 @attrs.frozen
@@ -45,8 +46,23 @@ def link(draft: Draft, drafts: Mapping[str, Draft], problems: Problems) -> dict[
         if nodes:
             found[port.name] = nodes
         elif not port.optional and not draft.reads.get(port.name):
-            problems.add(path, f"'{port.name}' is missing: the {port.artifact} that a {draft.kind} reads")
+            axis = draft.opened.get(port.name)
+            hint = f"nothing comes before round 1; say what it reads there under axes.{axis}.first" if axis else ""
+            problems.add(path, f"'{port.name}' is missing: the {port.artifact} that a {draft.kind} reads", hint)
     return found
+
+
+def check_reads(draft: Draft, record: Record, problems: Problems) -> None:
+    """Notes ports that the plugin itself does not read, and that it was given none of those that it needs one of."""
+    if not isinstance(record, AdapterTrainerRecord):
+        return
+    path = f"{draft.path}.from"
+    for name in ("images", "prompts"):
+        if draft.reads.get(name) and name not in record.reads:
+            problems.add(f"{path}.{name}", f"'{record.name}' reads no {name}", f"it reads {' or '.join(record.reads)}")
+    if not any(draft.reads.get(name) for name in record.reads):
+        wanted = " or ".join(f"'{name}'" for name in record.reads)
+        problems.add(path, f"{wanted} is missing: the {' or '.join(record.reads)} that '{record.name}' reads")
 
 
 def _resolve_all(draft: Draft, port: Port, drafts: Mapping[str, Draft], problems: Problems) -> Iterator[str]:
@@ -73,7 +89,9 @@ def _resolve(
         return (reference,)
     labelled = [other for other in drafts.values() if other.label == reference]
     if not labelled:
-        names = drafts if "[" in reference else {other.label: None for other in drafts.values()}
+        label = reference.partition("[")[0]
+        nodes = [other.id for other in drafts.values() if other.label == label]
+        names = nodes or ({other.label: None for other in drafts.values()} if "[" not in reference else drafts)
         problems.add(path, f"there is no stage '{reference}'", did_you_mean(reference, names))
         return ()
     # Axes that both have are read one to one; those that only the other has are gathered, in axis order.

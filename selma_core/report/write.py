@@ -12,6 +12,7 @@ from selma_core.report.claims import claims
 from selma_core.report.costs import cost_plot, costs
 from selma_core.report.gallery import Gallery, make_gallery
 from selma_core.report.heat import heat_maps
+from selma_core.report.rounds import trends
 from selma_core.report.scores import colours, score_tables
 from selma_core.report.search import searches
 from selma_core.report.skills import prompt_cards
@@ -81,6 +82,7 @@ def page(source: ReportSource, notes: list[str]) -> dict[str, Any]:
         "cost_figure": cost_plot(prices, colour, baseline(source)) if prices else "",
         "curves": curves(source, notes),
         "searches": searches(source, notes),
+        "trends": trends(source, notes),
         "cards": prompt_cards(source, notes),
         "boxes": boxes,
         "graph": graph_figure(boxes),

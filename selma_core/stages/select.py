@@ -35,12 +35,16 @@ def run_select(task: Task) -> None:
 
 
 def _scores(task: Task) -> dict[str, dict[str, float | None]]:
-    """metric -> item id -> value under the metric's default rule."""
-    found: dict[str, dict[str, float | None]] = {}
+    """metric -> item id -> value under the metric's default rule; `metric:judge` where several judges measured it."""
+    tables: dict[str, dict[str, dict[str, float | None]]] = {}
     for folder in task.folders("scores"):
         info = read_scores(folder).info
-        values = found.setdefault(info.name, {})
+        values = tables.setdefault(info.name, {}).setdefault(info.judge, {})
         values.update({value.item_id: value.values.get(info.rules[0]) for value in read_values(folder)})
+    found: dict[str, dict[str, float | None]] = {}
+    for metric, judges in tables.items():
+        for judge, values in judges.items():
+            found[metric if len(judges) == 1 else f"{metric}:{judge}"] = values
     return found
 
 

@@ -52,9 +52,7 @@ def test_an_image_is_drawn_and_embeddings_come_in_pairs(
         assert negative.any() == (family == "sd")
 
 
-def test_generate_says_how_much_of_a_long_prompt_is_used(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_generate_says_how_much_of_a_long_prompt_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["generate", LONG, "--model", "shapes_base", "--steps", "1", "--device", "cpu"]
     out = ["--out", str(tmp_path / "a.png")]
     longalign = ["-o", "text_encoder.use=longalign", "-o", "text_encoder.options.clip_len=400"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from selma_plugins.encoders.sentences import split
 
 
@@ -20,7 +19,7 @@ from selma_plugins.encoders.sentences import split
         ("", [""]),
     ],
 )
-def test_defect_01_official_cuts_as_the_released_code(text: str, pieces: list[str]) -> None:
+def test_longalign_01_official_cuts_as_the_released_code(text: str, pieces: list[str]) -> None:
     assert split(text, "official") == pieces
 
 
@@ -40,7 +39,7 @@ def test_defect_01_official_cuts_as_the_released_code(text: str, pieces: list[st
         ("", [""]),
     ],
 )  # fmt: skip
-def test_defect_01_sentences_keep_decimals_and_abbreviations(text: str, pieces: list[str]) -> None:
+def test_longalign_01_sentences_keep_decimals_and_abbreviations(text: str, pieces: list[str]) -> None:
     assert split(text, "sentence") == pieces
 
 

@@ -40,7 +40,7 @@ CASES = [
     (PickScoreReward, PickScoreOptions(), 0.3),
     (ClipScoreReward, ClipScoreOptions(), 0.02),
     (DenscoreReward, DenscoreOptions(), 0.02),
-    (DenscoreReward, DenscoreOptions(reweight=0.3), 0.02),
+    (DenscoreReward, DenscoreOptions(omega=1.0), 0.02),
     (Hps20Reward, Hps20Options(), 1e-6),
     (Hps21Reward, Hps21Options(antialias=False), 1e-6),
     (ImageRewardReward, ImageRewardOptions(), 0.02),

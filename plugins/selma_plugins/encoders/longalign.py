@@ -48,9 +48,9 @@ class LongAlignEncoder:
         room, used = self._options.clip_len, 0
         for place, ids in enumerate(words):
             start, stop = self._kept(place, tower.marked(ids))
-            fits = max(0, min(room, stop - start) - (1 - start))
-            used += min(fits, min(len(ids), tower.limit - 2))
-            room -= min(room, stop - start)
+            rows = min(room, stop - start)
+            used += min(max(0, rows - (1 - start)), len(ids), tower.limit - 2)
+            room -= rows
         return TokenUse(segments=len(words), tokens=used, dropped=sum(map(len, words)) - used)
 
     def _kept(self, place: int, ids: Sequence[int]) -> tuple[int, int]:

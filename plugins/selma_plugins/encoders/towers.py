@@ -73,7 +73,7 @@ def towers(pipeline: Any, max_tokens: int | None) -> list[Tower]:
         UserError: it has others, or `max_tokens` is more than they read.
     """
     double = getattr(pipeline, "text_encoder_2", None) is not None
-    pairs = [
+    pairs: list[tuple[Any, Any]] = [
         (getattr(pipeline, f"tokenizer{end}", None), encoder)
         for end in ("", "_2", "_3")
         if (encoder := getattr(pipeline, f"text_encoder{end}", None)) is not None

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from selma_core import hookimpl
 from selma_core.records import EvaluatorRecord
 from selma_plugins.evaluation.options import DpgOptions, DsgOptions
+from selma_plugins.evaluation.rewards.options import CaptionRewardOptions, SegmentRewardOptions
 
 
 @hookimpl
 def selma_evaluators() -> Iterator[EvaluatorRecord]:
-    """Yields `dsg`, `dpg`."""
+    """Yields `dsg`, `dpg`, `caption_reward`, `segment_reward`."""
     yield EvaluatorRecord(
         name="dsg",
         summary="yes/no questions about each image, scored along their dependencies",
@@ -27,4 +28,18 @@ def selma_evaluators() -> Iterator[EvaluatorRecord]:
         factory="selma_plugins.evaluation.dpg:Dpg",
         options=DpgOptions,
         reference="Hu et al. 2024, ELLA, arXiv 2403.05135",
+    )
+    yield EvaluatorRecord(
+        name="caption_reward",
+        summary="cosine of the prompt and of a caption that a chat model writes of the image",
+        factory="selma_plugins.evaluation.rewards.caption:CaptionReward",
+        options=CaptionRewardOptions,
+        reference="FineRewards, arXiv 2305.19599v1",
+    )
+    yield EvaluatorRecord(
+        name="segment_reward",
+        summary="things seen in the image (tags or segments), rated by how likely the prompt implies them",
+        factory="selma_plugins.evaluation.rewards.segment:SegmentReward",
+        options=SegmentRewardOptions,
+        reference="FineRewards, arXiv 2305.19599v1",
     )

@@ -45,7 +45,7 @@ def load(folder: Path, model_class: str, types: tuple[str, ...], dtype: str, dev
         if types and config.model_type not in types:
             raise ModelError(f"{folder} holds a model of type '{config.model_type}'; {' or '.join(types)} is wanted")
         processor = load_processor(folder, config)
-        model = _model(folder, model_class, _dtype(dtype, device))
+        model = load_weights(folder, model_class, dtype, device)
     except (OSError, ValueError, KeyError, ImportError, AttributeError) as error:
         lines = str(error).strip().splitlines()
         line = lines[0] if lines else type(error).__name__
@@ -53,9 +53,14 @@ def load(folder: Path, model_class: str, types: tuple[str, ...], dtype: str, dev
     return Loaded(model=model.to(device).eval(), processor=processor, first=FirstToken(processor.tokenizer))
 
 
-def _model(folder: Path, model_class: str, dtype: Any) -> Any:
+def load_weights(folder: Path, model_class: str, dtype: str, device: str) -> Any:
+    """A model of a class of `transformers`, on the CPU.
+
+    Raises:
+        ModelError: tensors are missing. What transformers raises for other faults.
+    """
     model, report = getattr(transformers, model_class).from_pretrained(
-        folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **_LOCAL
+        folder, dtype=_dtype(dtype, device), use_safetensors=True, output_loading_info=True, **_LOCAL
     )
     missing = sorted(report["missing_keys"])
     if missing:  # transformers would go on with random numbers

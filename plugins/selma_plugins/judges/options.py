@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import attrs
 
-from selma_core.options import at_least, entry, option, positive
+from selma_core.options import at_least, between, entry, option, positive
 
 DType = Literal["auto", "float32", "float16", "bfloat16"]
 _MODEL_HELP = "registry name, folder, or hub:owner/name@commit"
@@ -72,6 +72,17 @@ class BlipVqaOptions(VisionOptions):
     """BLIP for visual question answering."""
 
     num_beams: int = option(1, help="beams; 1 is greedy", check=at_least(1))
+
+
+@attrs.frozen(kw_only=True)
+class GroundingDinoOptions:
+    """Grounding DINO, with or without SAM after it. Attributes: threshold, overlap: as in FineRewards' notebook."""
+
+    model: str = entry("models", help=f"Grounding DINO or MM Grounding DINO: {_MODEL_HELP}")
+    sam: str = entry("models", "", help="a SAM that turns boxes into masks; empty: areas are those of the boxes")
+    threshold: float = option(0.25, help="least confidence of a segment", check=between(0, 1))
+    overlap: float = option(0.5, help="boxes of one label that overlap by more count once (IoU)", check=between(0, 1))
+    dtype: DType = option("auto", help=_DTYPE_HELP)
 
 
 @attrs.frozen(kw_only=True)

@@ -9,6 +9,7 @@ from selma_core.records import ChatModelRecord
 from selma_plugins.judges.options import (
     Blip2Options,
     BlipVqaOptions,
+    GroundingDinoOptions,
     ImageTextOptions,
     InstructBlipOptions,
     JsonLinesOptions,
@@ -18,7 +19,7 @@ from selma_plugins.judges.options import (
 
 @hookimpl
 def selma_chat_models() -> Iterator[ChatModelRecord]:
-    """Yields `image_text`, `qwen_vl`, `blip2`, `instructblip`, `blip_vqa`, `json_lines`."""
+    """Yields `image_text`, `qwen_vl`, `blip2`, `instructblip`, `blip_vqa`, `grounding_dino`, `json_lines`."""
     yield ChatModelRecord(
         name="image_text",
         summary="any vision-language model of transformers, by its own chat template",
@@ -58,4 +59,11 @@ def selma_chat_models() -> Iterator[ChatModelRecord]:
         summary="an old judge in an interpreter of its own, one JSON object per line each way",
         factory="selma_plugins.judges.json_lines:JsonLinesChat",
         options=JsonLinesOptions,
+    )
+    yield ChatModelRecord(
+        name="grounding_dino",
+        summary="segments of named things as JSON, by Grounding DINO and, for masks, SAM",
+        factory="selma_plugins.judges.grounding_dino:GroundingDinoChat",
+        options=GroundingDinoOptions,
+        reference="arXiv 2303.05499; arXiv 2304.02643",
     )

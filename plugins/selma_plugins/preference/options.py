@@ -11,7 +11,9 @@ from selma_core.options import between, entry, option, positive
 PickScoreRule = Literal["official", "cosine"]
 ClipScoreRule = Literal["cosine", "x100", "clip_s"]
 HpsRule = Literal["x100", "cosine"]
-DenscoreRule = Literal["official", "x100"]
+DenscoreRule = Literal[
+    "official", "x100", "reweighted", "relevant", "irrelevant", "eta", "omega_0", "omega_0.3", "omega_0.5", "omega_1"
+]
 Split = Literal["official", "fixed"]
 
 _RULE = "how the stored value becomes the score"
@@ -79,15 +81,18 @@ class DenscoreOptions:
 
     Attributes:
         split: `official` splits as the released code does (at `.` and `?` only); `fixed` at `.`, `!`, `?`, `;` too.
-        reweight: share that stays of the text feature's component along the mean direction of the reference texts.
-            LongAlign trains with 0.3; 1 leaves the feature as it is.
-        reference: a text file, one reference text a line; empty: the bundled ones.
+        omega: weight of the text-irrelevant part in the stored value and in the reward, as LongAlign trains; the rule
+            `official` is the plain mean cosine whatever it is.
+        common: where the common direction is from. `stored`: from `reference`; else the one in the model's folder
+            (`common_direction.safetensors`); else of the bundled texts. `batch`: for a reward only, of its prompts.
+        reference: reference texts, one a line, or the `prompts.jsonl` of a prompts artifact.
     """
 
     model: str = entry("models", "denscore", help="a CLIP model in transformers' form")
-    tokenizer: str = entry("models", "clip_vit_h14", help=_TOKENIZER)
+    tokenizer: str = entry("models", "clip_vit_h14", help=f"{_TOKENIZER}; empty: the model's own")
     split: Split = option("official", help="how the prompt is cut into sentences")
-    reweight: float = option(1.0, help="share kept along the mean text direction", check=between(0, 1))
-    reference: str = entry("files", "", help="reference texts, one a line; empty: the bundled ones")
+    omega: float = option(0.3, help="weight of the text-irrelevant part", check=between(0, 1))
+    common: Literal["stored", "batch"] = option("stored", help="the common direction; batch: rewards only")
+    reference: str = entry("files", "", help="texts, one a line, or prompts.jsonl; empty: the model's, or the bundled")
     rule: DenscoreRule = option("official", help=_RULE, changes_results=False)
     batch_size: int = option(16, help=_BATCH, changes_results=False, check=positive)

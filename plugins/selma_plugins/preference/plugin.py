@@ -64,9 +64,10 @@ def selma_evaluators() -> Iterator[EvaluatorRecord]:
     )
     yield EvaluatorRecord(
         name="denscore",
-        summary="mean cosine of an image with each sentence of a long prompt",
+        summary="mean cosine of an image with each sentence of a long prompt, and its text-relevant part",
         factory=f"{_FOLDER}.denscore:Denscore",
         reward=f"{_FOLDER}.rewards:DenscoreReward",
         options=DenscoreOptions,
+        revision=2,
         reference="Liu et al. 2024, LongAlign, arXiv 2410.11817",
     )

@@ -51,6 +51,14 @@ class PreferenceReward:
         Raises:
             StageError: as many prompts as images are needed, and a context (`attach`).
         """
+        return self.parts(images, prompts)[KEY]
+
+    def parts(self, images: torch.Tensor, prompts: Sequence[str]) -> dict[str, torch.Tensor]:
+        """The reward as `score`, and beside it what the evaluator would store beside its value; [B] each.
+
+        Raises:
+            StageError: as many prompts as images are needed, and a context (`attach`).
+        """
         if self._context is None:
             raise StageError(f"reward '{self._evaluator.metric.name}' has no context: call attach(context) first")
         if len(prompts) != len(images):
@@ -63,7 +71,7 @@ class PreferenceReward:
                 spec = self._evaluator.spec(Prompt(id=text, text=text), scorer)
                 self._encoded[text] = scorer.encode(spec, self._evaluator.texts(spec))
         pixels = scorer.shrink(images.to(device=scorer.device, dtype=torch.float32))
-        return scorer.parts(scorer.see(pixels), [self._encoded[text] for text in prompts])[KEY]
+        return scorer.parts(scorer.see(pixels), [self._encoded[text] for text in prompts])
 
 
 class PickScoreReward(PreferenceReward):
@@ -97,6 +105,6 @@ class ImageRewardReward(PreferenceReward):
 
 
 class DenscoreReward(PreferenceReward):
-    """The mean cosine of the sentences, reweighted as the options say."""
+    """The mean cosine of the sentences with its text-irrelevant part times omega."""
 
     evaluator = Denscore

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from selma_core.errors import ArtifactError
-from selma_plugins.encoders.sentences import split as split
 
 REFERENCE = (
     "A quiet street in the early morning, with wet stones and a single lamp still burning.",
@@ -45,7 +45,7 @@ REFERENCE = (
 
 
 def reference_texts(path: Path | None) -> list[str]:
-    """The bundled texts, or the lines of a file.
+    """The bundled texts, the lines of a file, or the field `text` of the rows of a `.jsonl` file.
 
     Raises:
         ArtifactError: the file cannot be read, or has no line.
@@ -53,9 +53,10 @@ def reference_texts(path: Path | None) -> list[str]:
     if path is None:
         return list(REFERENCE)
     try:
-        found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path}: cannot be read: {error}") from error
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        found = [str(json.loads(line)["text"]) for line in lines] if path.suffix == ".jsonl" else lines
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path}: cannot be read: {type(error).__name__}: {error}") from error
     if not found:
         raise ArtifactError(f"{path}: holds no reference text")
     return found

@@ -30,6 +30,11 @@ class SentenceEncoder:
         key = ModelKey(loader="transformers:AutoModel", pin=entry.pin, dtype="float32", device=self._device)
         self._model, self._tokenizer = borrow(context, key, lambda: _load(name, folder, self._device), self)
         self._known: dict[str, torch.Tensor] = {}
+        self.limit: int = min(_LONGEST, getattr(self._model.config, "max_position_embeddings", _LONGEST) - 2)
+
+    def count(self, text: str) -> int:
+        """Tokens of a text, with the special ones, uncut."""
+        return len(self._tokenizer(text).input_ids)
 
     def nearest(self, answer: str, choices: Sequence[str]) -> str:
         """The choice with the highest cosine similarity; the first of equals."""
@@ -40,8 +45,7 @@ class SentenceEncoder:
     def encode(self, text: str) -> torch.Tensor:
         """The vector [D] of a text, on the CPU."""
         if text not in self._known:
-            room = min(_LONGEST, getattr(self._model.config, "max_position_embeddings", _LONGEST) - 2)
-            tokens = self._tokenizer(text, truncation=True, max_length=room, return_tensors="pt").to(self._device)
+            tokens = self._tokenizer(text, truncation=True, max_length=self.limit, return_tensors="pt").to(self._device)
             hidden = self._model(**tokens).last_hidden_state[0]
             mask = tokens["attention_mask"][0].unsqueeze(-1).to(hidden.dtype)
             pooled = (hidden * mask).sum(0) / mask.sum().clamp(min=1e-9)

@@ -31,6 +31,7 @@ class TrainingData:
         items: all images, the training ones first. flips: may image i be mirrored. heldout: indices held out.
         latents: one entry per item. text: embeddings by caption. vae_config: for scaling. sampler: of the run.
         dtype: of latents and embeddings given to the denoiser. random_crop: of training samples; else the centre.
+        weights: of each item's loss [N] fp32; None = all alike.
     """
 
     items: Sequence[ImageItem]
@@ -42,6 +43,7 @@ class TrainingData:
     sampler: Sampler
     dtype: torch.dtype
     random_crop: bool = False
+    weights: torch.Tensor | None = None
 
     def batch(
         self, draws: Draws, part: torch.Tensor, device: torch.device, *, heldout: bool = False
@@ -55,7 +57,7 @@ class TrainingData:
         spread = torch.stack([m.logvar[f] for m, f in zip(moments, flip, strict=True)]).mul(0.5).exp()
         clean = mean if heldout else mean + spread * draws.posterior[part]
         texts = ["" if drop else self.items[i].prompt.text for i, drop in zip(index, draws.drop[part], strict=True)]
-        text = _moved(self.text.batch(texts), device, self.dtype)
+        text = moved(self.text.batch(texts), device, self.dtype)
         sizes = torch.stack([m.size[f] for m, f in zip(moments, flip, strict=True)]).to(device)
         clean = scaled(self.vae_config, clean).to(device, torch.float32)
         return clean, lambda noisy, timesteps: Batch(noisy.to(self.dtype), timesteps, text, sizes)
@@ -89,7 +91,8 @@ def _fixed_noise(sha256: str, level: float, shape: tuple[int, int, int]) -> torc
     return torch.randn(shape, generator=stream)
 
 
-def _moved(text: Embeddings, device: torch.device, dtype: torch.dtype) -> Embeddings:
+def moved(text: Embeddings, device: torch.device, dtype: torch.dtype) -> Embeddings:
+    """Embeddings on a device, in a type."""
     return Embeddings(
         hidden=text.hidden.to(device, dtype),
         pooled=None if text.pooled is None else text.pooled.to(device, dtype),

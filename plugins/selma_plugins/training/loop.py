@@ -140,7 +140,12 @@ class Loop:
         with self._precision():
             answer = self.predict(self.denoiser, batch_of(made.noisy, made.timesteps))
         errors = (answer.float() - made.target).square().flatten(1).mean(1)
-        return (errors * made.weight).mean()
+        weight = made.weight if self.data.weights is None else made.weight * self._reward(draws, part)
+        return (errors * weight).mean()
+
+    def _reward(self, draws: Draws, part: torch.Tensor) -> torch.Tensor:
+        assert self.data.weights is not None
+        return self.data.weights[draws.index[part]].to(self.device)
 
     def _update(self) -> None:
         weights = list(self.weights.values())

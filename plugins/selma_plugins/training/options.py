@@ -51,6 +51,7 @@ class TrainingOptions:
     # Guided pictures teach what stands where at high noise, and the sampler's own traces at low noise.
     min_timestep: int = option(0, help="lowest timestep trained on; 0 to 999", check=between(0, 999))
     max_timestep: int = option(1000, help="end of the timesteps trained on; 1 to 1000", check=between(1, 1000))
+    sample_weight: str = option("", help="metric of the selection that weighs each image's loss (GORS); empty = alike")
     noise_offset: float = option(0.0, help="extra noise per channel", check=at_least(0))
     flow_sampling: Literal["logit_normal", "uniform"] = option("logit_normal", help="noise levels of flow models")
     # what is measured and kept

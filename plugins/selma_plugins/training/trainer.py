@@ -22,11 +22,12 @@ from selma_plugins.training.latents import LatentStore
 from selma_plugins.training.loop import Loop
 from selma_plugins.training.noise import Objective
 from selma_plugins.training.options import DoraOptions, FullOptions, LoraOptions, TrainingOptions
+from selma_plugins.training.sample_weights import sample_weights
 from selma_plugins.training.split import hold_out, is_sided, may_flip
 from selma_plugins.training.tuning import LoraTuning, Tuning
 from selma_plugins.training.whole_weights import DoraTuning, FullTuning
 
-_AUTOCAST = {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}
+AUTOCAST = {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class DenoiserTrainer:
@@ -50,9 +51,10 @@ class DenoiserTrainer:
         options, context, tuning = self._options, job.context, self._tuning()
         train, heldout = hold_out(job.images, options.heldout)
         _check(options, context, train, heldout)
+        sample_weights(train, len(train), options.sample_weight)  # what cannot be weighed is said before loading
         accelerator = Accelerator(cpu=context.device == "cpu")
         device = accelerator.device if accelerator.num_processes > 1 else torch.device(context.device)
-        autocast = _AUTOCAST[_precision(options.precision, device)]
+        autocast = AUTOCAST[precision_of(options.precision, device)]
         model = context.entry("models", options.model)
         pipeline = load_pipeline(model_folder(model), autocast or torch.float32)
         component = denoiser_name(pipeline)
@@ -148,6 +150,7 @@ def _data(
         sampler=Sampler(context.seed, count, options.batch_size * options.accumulation, shape, options.caption_dropout),
         dtype=dtype,
         random_crop=options.crop == "random",
+        weights=sample_weights(items, count, options.sample_weight),
     )
 
 
@@ -170,7 +173,8 @@ def _check(
         )
 
 
-def _precision(name: str, device: torch.device) -> str:
+def precision_of(name: str, device: torch.device) -> str:
+    """`no`, `fp16` or `bf16`: what the option `precision` means on a device."""
     if name != "auto":
         return name
     if device.type != "cuda":
@@ -198,6 +202,7 @@ def _card(
         "steps": loop.step,
         "kept_step": loop.best_step if picked else loop.step,
         "samples": loop.step * loop.data.sampler.batch,
+        **({"sample_weight": options.sample_weight} if options.sample_weight else {}),
         "seed": job.context.seed,
         "images": len(train),
         "heldout_images": len(heldout),

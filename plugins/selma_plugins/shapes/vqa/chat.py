@@ -80,7 +80,7 @@ def _answers(net: VqaNet, asked: dict[Path, list[tuple[int, list[int]]]]) -> dic
     pictures, rows = [], []
     for path, questions in asked.items():
         try:
-            pictures.append(_pixels(path))
+            pictures.append(open_pixels(path))
             rows.append(questions)
         except OSError as error:
             found |= {index: ChatReply(error=f"shapes_vqa: {error}") for index, _ in questions}
@@ -102,7 +102,8 @@ def _reply(logit: float, request: ChatRequest) -> ChatReply:
     return ChatReply(text="yes" if logit > 0 else "no", choice_logprobs=logprobs)
 
 
-def _pixels(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def open_pixels(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """[64, 64, 3], as the network sees an image file."""
     with Image.open(path) as image:
         rgb = image.convert("RGB")
         return np.asarray(rgb if rgb.size == (CANVAS, CANVAS) else rgb.resize((CANVAS,) * 2, Image.Resampling.BOX))

@@ -1,0 +1,1 @@
+"""Distances between sets of images: have the pictures of a tuned model drifted away from what pictures look like?"""

@@ -1,0 +1,1 @@
+"""FineRewards' two rewards: what a captioner says of an image, and the things that are seen in it."""

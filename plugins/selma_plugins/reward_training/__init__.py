@@ -1,0 +1,1 @@
+"""Training on rewards: gradients through the drawing of pictures."""

@@ -1,0 +1,1 @@
+"""Training of CLIP-like scorers from pairs of pictures."""
