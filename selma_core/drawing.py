@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ def generate_image(
     seed: int = 0,
     device: str = "auto",
     origin: str = COMMAND_LINE,
+    note: Callable[[str], None] = lambda line: None,
 ) -> Image:
     """Draws one RGB image.
 
@@ -41,6 +42,7 @@ def generate_image(
             side, unmerged, each at weight 1/T unless the generator's `adapter_weights` says otherwise.
         seed: of this image itself; the `seed` of an image's metadata row draws that image again.
         origin: who set the options, for errors. Warnings go to the logger `selma`.
+        note: gets the generator's notes, like how many segments and tokens of the prompt are used.
 
     Raises:
         UserError: unknown generator, wrong option, missing model. ArtifactError: an adapter that cannot be read.
@@ -59,7 +61,7 @@ def generate_image(
             workdir=Path(folder),
             catalog=catalog,
             registry=registry,
-            report=_log_warning,
+            report=lambda event: _tell(event, note),
             wanted_device=device,
         )
         built = catalog.build(offer, bound)
@@ -72,9 +74,11 @@ def generate_image(
     raise StageError(f"image_generator '{offer.qualified}' gave no image")
 
 
-def _log_warning(event: Mapping[str, Any]) -> None:
+def _tell(event: Mapping[str, Any], note: Callable[[str], None]) -> None:
     if event.get("event") == "warning":
         logging.getLogger("selma").warning("%s", event.get("message"))
+    elif event.get("note"):
+        note(str(event["note"]))
 
 
 def _canonical(path: Path, folder: Path, place: int) -> Path:

@@ -153,6 +153,27 @@ class TextEncoder(Protocol):
         """Encodes on the pipeline's device, without gradient. `""` gives the unconditional embedding."""
 
 
+@attrs.frozen(kw_only=True)
+class TokenUse:
+    """How much of a prompt has an effect.
+
+    Attributes: segments = parts that are encoded apart; tokens = of the words that are read, without start and end
+    marks; dropped = of the words that are cut off.
+    """
+
+    segments: int
+    tokens: int
+    dropped: int
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A text encoder that can say how much of a prompt it reads, so that a cut is told to the user."""
+
+    def usage(self, pipeline: Any, prompts: Sequence[str]) -> Sequence[TokenUse] | None:
+        """One for each prompt; None when nothing is ever cut. Runs tokenizers only."""
+
+
 @runtime_checkable
 class LearntEncoder(Protocol):
     """A text encoder with tensors of its own, that an adapter brings along (its `encoder.safetensors`)."""

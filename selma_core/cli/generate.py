@@ -53,7 +53,8 @@ def generate_command(
     from selma_core.files import make_folder, write_bytes
 
     catalog = open_catalog(plugin)
-    with Console(stderr=True).status("drawing"):
+    console = Console(stderr=True)
+    with console.status("drawing"):
         image = generate_image(
             prompt,
             _options({"model": model, "steps": steps, "guidance": guidance}, option),
@@ -63,6 +64,7 @@ def generate_command(
             adapters=adapter,
             seed=seed,
             device=device,
+            note=lambda line: console.print(line, highlight=False, markup=False),
         )
     make_folder(out.parent)
     write_bytes(out, png_bytes(image))

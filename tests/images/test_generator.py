@@ -119,7 +119,11 @@ def test_prompts_that_are_cut_are_counted(models: Any) -> None:
     warn_cut(pipeline, ["a cat", "a cat"], lines.append)
     assert lines == []
     warn_cut(pipeline, ["a cat", "two cats and a very long red hat"], lines.append)
-    assert lines == ["1 of 2 prompts are cut at 16 tokens (first: 'two cats and a very long red hat')"]
+    (line,) = lines
+    assert line == (
+        "1 of 2 prompts are cut: 11 tokens have no effect "
+        "(first: 'two cats and a very long red hat', 14 tokens of 25 used)"
+    )
 
 
 def test_no_request_loads_nothing(draw: Any) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from selma_plugins.encoders.sentences import split
 from selma_plugins.preference.denscore import Denscore
 from selma_plugins.preference.dense import pack, save_direction
 from selma_plugins.preference.options import DenscoreOptions
 from selma_plugins.preference.rewards import DenscoreReward
-from selma_plugins.preference.sentences import REFERENCE, reference_texts, split
+from selma_plugins.preference.sentences import REFERENCE, reference_texts
 
 from selma_core.data import Entry
 from selma_core.errors import ArtifactError, UserError

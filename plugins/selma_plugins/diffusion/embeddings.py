@@ -13,10 +13,9 @@ from safetensors.torch import load, save
 
 from selma_core.errors import UserError
 from selma_core.files import make_folder, write_bytes
-from selma_core.protocols import Embeddings, TextEncoder
-
-# Tokenizers without a limit say 1e30; T5's in diffusers' pipelines are cut at a length that the call sets.
-_NO_LIMIT = 100_000
+from selma_core.protocols import Counting, Embeddings, TextEncoder, TokenUse
+from selma_core.records import NoOptions
+from selma_plugins.encoders.clip import PipelineEncoder
 
 
 class EmbeddingCache:
@@ -75,20 +74,32 @@ def stack(parts: Sequence[Embeddings]) -> Embeddings:
     return Embeddings(**{name: torch.cat([column[name] for column in columns]) for name in columns[0]})
 
 
-def warn_cut(pipeline: Any, texts: Iterable[str], warn: Callable[[str], None]) -> None:
-    """One line when texts are longer than every tokenizer of the pipeline reads: their ends have no effect."""
-    limits = {
-        tokenizer: int(tokenizer.model_max_length)
-        for name in ("tokenizer", "tokenizer_2", "tokenizer_3")
-        if (tokenizer := getattr(pipeline, name, None)) is not None
-    }
-    if not limits or max(limits.values()) > _NO_LIMIT:
-        return
-    tokenizer, limit = max(limits.items(), key=lambda item: item[1])
+def warn_cut(
+    pipeline: Any, texts: Iterable[str], warn: Callable[[str], None], encoder: TextEncoder | None = None
+) -> list[TokenUse]:
+    """One line when texts are longer than the encoder reads: their ends have no effect.
+
+    Args: encoder = who reads them; None = the pipeline's own.
+
+    Returns: what is read of each different text, in their sorted order; empty when the encoder cannot say.
+    """
     every = sorted(set(texts))
-    long = [text for text in every if len(tokenizer(text, truncation=False, verbose=False)["input_ids"]) > limit]
+    reader = PipelineEncoder(NoOptions()) if encoder is None else encoder
+    used = list(reader.usage(pipeline, every) or ()) if isinstance(reader, Counting) else []
+    long = [(text, use) for text, use in zip(every, used, strict=False) if use.dropped]
     if long:
-        warn(f"{len(long)} of {len(every)} prompts are cut at {limit} tokens (first: '{long[0][:60]}')")
+        text, use = long[0]
+        warn(
+            f"{len(long)} of {len(every)} prompts are cut: {sum(use.dropped for _, use in long)} tokens have no effect "
+            f"(first: '{text[:60]}', {use.tokens} tokens of {use.tokens + use.dropped} used)"
+        )
+    return used
+
+
+def used_text(use: TokenUse) -> str:
+    """`3 segments, 84 tokens`, and what is cut off."""
+    parts = [f"{use.segments} segment{'s' if use.segments != 1 else ''}", f"{use.tokens} tokens"]
+    return ", ".join([*parts, f"{use.dropped} tokens cut off"] if use.dropped else parts)
 
 
 def _fields(embeddings: Embeddings) -> dict[str, torch.Tensor]:

@@ -17,7 +17,7 @@ import torch
 from selma_core.data import ImageRequest
 from selma_core.errors import UserError
 from selma_core.protocols import Context, ImageJob
-from selma_plugins.diffusion.embeddings import EmbeddingCache, warn_cut
+from selma_plugins.diffusion.embeddings import EmbeddingCache, used_text, warn_cut
 from selma_plugins.diffusion.fuse import adapted, served
 from selma_plugins.diffusion.loading import (
     denoiser_name,
@@ -57,9 +57,12 @@ class DiffusersGenerator:
         if not job.requests:
             return
         pipeline = prepare(options, context)
-        warn_cut(pipeline, [request.prompt.text for request in job.requests], context.warn)
         adapters = job.adapters or ((job.adapter,) if job.adapter is not None else ())
-        cache = EmbeddingCache(encoder_for(options.text_encoder, adapters, context), pipeline)
+        encoder = encoder_for(options.text_encoder, adapters, context)
+        used = warn_cut(pipeline, [request.prompt.text for request in job.requests], context.warn, encoder)
+        if len(used) == 1:  # a single picture: say how its prompt was read
+            context.progress(0, len(job.requests), f"prompt: {used_text(used[0])}")
+        cache = EmbeddingCache(encoder, pipeline)
         width = options.lanes if context.device == "cpu" else options.batch_size
         with self._adapted(pipeline, job):
             for start in range(0, len(job.requests), width):

@@ -9,8 +9,9 @@ from selma_core.data import Atom, MetricInfo, Prompt
 from selma_core.errors import UserError
 from selma_core.protocols import Context
 from selma_core.rewards import score_value, text_spec
+from selma_plugins.encoders.sentences import split
 from selma_plugins.preference.evaluator import PreferenceEvaluator, Rule
-from selma_plugins.preference.sentences import reference_texts, split
+from selma_plugins.preference.sentences import reference_texts
 
 if TYPE_CHECKING:
     from selma_plugins.preference.dense import DenseScorer

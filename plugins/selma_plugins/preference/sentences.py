@@ -1,17 +1,11 @@
-"""How Denscore cuts a prompt into sentences, and the texts that its mean direction comes from. Imports no torch."""
+"""The texts that Denscore's mean direction comes from; sentences are cut as for text encoders. Imports no torch."""
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 from selma_core.errors import ArtifactError
-
-# As released, with its stray quotes: it splits at `"!`, `.`, `?` and `;"`, so in practice at `.` and `?` only.
-_OFFICIAL = re.compile(r'"!|\.|\?|;"')
-# What was meant; a mark within a word or number (2.5) is no end.
-_FIXED = re.compile(r"(?<=[.!?;])\s+")
 
 REFERENCE = (
     "A quiet street in the early morning, with wet stones and a single lamp still burning.",
@@ -48,17 +42,6 @@ REFERENCE = (
     "A vase of dried flowers on a marble shelf.",
 )
 """Texts of many kinds, written for this; changing one changes every reweighted score."""
-
-
-def split(text: str, how: str) -> list[str]:
-    """The sentences of a prompt; the whole prompt when there is none.
-
-    Args: how = `official`: as the released code, each piece with a full stop put after it, blanks kept; `fixed`: at
-    `.`, `!`, `?` and `;` before a blank, marks kept, blanks trimmed.
-    """
-    if how == "official":
-        return [piece + "." for piece in _OFFICIAL.split(text) if piece] or [text]
-    return [piece.strip() for piece in _FIXED.split(text) if piece.strip()] or [text]
 
 
 def reference_texts(path: Path | None) -> list[str]:

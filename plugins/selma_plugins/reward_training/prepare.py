@@ -53,8 +53,8 @@ def embed(
     pipeline.to(device)
     captions = {item.prompt.text for item in (*given.train, *given.heldout)}
     texts = sorted(captions | {prompt.text for prompt in given.prompts} | {""})
-    warn_cut(pipeline, texts, context.warn)
     encoder = encoder_for(options.text_encoder, start_of(job), context)
+    warn_cut(pipeline, texts, context.warn, encoder)
     cache = EmbeddingCache(encoder, pipeline, context.workdir / "text", limit=len(texts) + 1)
     for done, text in enumerate(texts):
         cache.get(text)

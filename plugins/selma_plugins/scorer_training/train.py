@@ -16,10 +16,10 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 from selma_core.errors import ModelError, StageError, UserError
 from selma_core.files import write_json
 from selma_core.seeds import derive_seed
+from selma_plugins.encoders.sentences import split
 from selma_plugins.preference.clip import ClipScorer
 from selma_plugins.preference.dense import DenseScorer, save_direction
 from selma_plugins.preference.pixels import crop_file
-from selma_plugins.preference.sentences import split
 from selma_plugins.scorer_training.loss import mean_sentences, preference_loss, unit
 from selma_plugins.scorer_training.pairs import Pair, hold_out, weights_of
 from selma_plugins.training.checkpoint import (

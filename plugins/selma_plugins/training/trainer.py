@@ -125,8 +125,8 @@ def _data(
     total, context = options.steps, job.context
     pipeline.to(device)
     captions = sorted({item.prompt.text for item in items} | ({""} if options.caption_dropout else set()))
-    warn_cut(pipeline, captions, context.warn)
     encoder = encoder_for(options.text_encoder, _start(job), context)
+    warn_cut(pipeline, captions, context.warn, encoder)
     text = EmbeddingCache(encoder, pipeline, context.workdir / "text", limit=len(captions) + 1)
     for done, caption in enumerate(captions):
         text.get(caption)
