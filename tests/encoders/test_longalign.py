@@ -232,5 +232,5 @@ def test_each_passes_the_conformance_kit(tiny: Tiny, family: str, factory: Any, 
 
 
 def test_other_pipelines_are_refused_by_name(tiny: Tiny) -> None:
-    with pytest.raises(UserError, match="needs the CLIP encoders of .* or SDXL; PixArtAlphaPipeline has"):
+    with pytest.raises(UserError, match=r"needs the CLIP encoders of .* or SDXL; PixArtAlphaPipeline has"):
         encoder().encode(tiny("pixart"), ["a cat"])
