@@ -141,8 +141,14 @@ def _default(field: attrs.Attribute[Any]) -> Any:
             return None
         default = default.factory()
     if isinstance(default, Slot):
-        return default.use if not default.options else {"use": default.use, "options": default.options}
+        return _slot(default)
+    if isinstance(default, dict):
+        return {name: _slot(value) if isinstance(value, Slot) else plain(value) for name, value in default.items()}
     return attrs.asdict(default) if attrs.has(type(default)) else plain(default)
+
+
+def _slot(slot: Slot) -> Any:
+    return slot.use if not slot.options else {"use": slot.use, "options": slot.options}
 
 
 def _print_details(offer: Offer) -> None:

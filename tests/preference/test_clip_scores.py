@@ -244,9 +244,10 @@ from selma_plugins.preference.clipscore import ClipScore
 from selma_plugins.preference.hpsv2 import Hps20, Hps21
 from selma_plugins.preference.imagereward import ImageReward
 from selma_plugins.preference.denscore import Denscore
+DATA = dict.fromkeys(("cosine", "total", "relevant", "irrelevant", "eta"), 0.25)
 kinds = [(PickScore, PickScoreOptions), (ClipScore, ClipScoreOptions), (Hps20, Hps20Options), (Hps21, Hps21Options),
          (ImageReward, ImageRewardOptions), (Denscore, DenscoreOptions)]
-row = ItemAtoms(item_id="a-0", prompt_id="a", k=0, atoms=(Atom(key="score", value=0.5, data={"cosine": 0.25}),))
+row = ItemAtoms(item_id="a-0", prompt_id="a", k=0, atoms=(Atom(key="score", value=0.5, data=DATA),))
 for kind, options in kinds:
     evaluator = kind(options())
     for rule in evaluator.info.rules:

@@ -186,7 +186,7 @@ def test_no_bundled_recipe_or_ablation_selects_by_it(root: Path) -> None:
         assert not [label for label, sources in readers(stages).items() if sources & asking], path.stem
     for path in sorted((root / "registry/selma_registry/ablations").rglob("*.yaml")):
         assert "shapes_vqa" not in path.read_text(), path.stem
-    assert used == {"shapes_two_judges"}
+    assert used == {"shapes_two_judges", "finerewards_shapes"}
     assert "shapes_two_judges" not in " ".join(
         str(yaml.safe_load(path.read_text()).get("extends"))
         for path in (root / "registry/selma_registry/recipes").glob("*.yaml")
