@@ -9,7 +9,11 @@ STORE       ?= selma-store
 # Test processes, one thread each
 WORKERS     ?= 2
 
-.PHONY: setup setup-llm demo demo-llm test test-all lint types contracts docs wheel check clean
+# The shapes world's ablations, in an order that shares the most work, and where their pictures go
+ABLATIONS   ?= selma_table2 rank_and_steps lora_vs_dora_vs_full selma_gt_vs_auto selma_llm selma_weak_to_strong
+RESULTS     ?= results
+
+.PHONY: setup setup-llm demo demo-llm ablations test test-all lint types contracts docs wheel check clean
 
 setup: $(VENV)/.installed
 
@@ -30,6 +34,11 @@ setup-llm: setup
 
 demo-llm: setup-llm
 	$(BIN)/selma run shapes_llm --until prompts --store $(STORE)
+
+ablations: setup
+	mkdir -p $(RESULTS)
+	set -e; for name in $(ABLATIONS); do \
+	  $(BIN)/selma ablate $$name --store $(STORE) --picture $(RESULTS)/$$name.svg --json > $(RESULTS)/$$name.json; done
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n $(WORKERS) --dist loadfile

@@ -146,6 +146,11 @@ class Run(Finished):
         return headline_of(self.summaries, self.report_settings)
 
     @property
+    def title(self) -> tuple[str, str]:
+        """The recipe's name and summary."""
+        return self.recipe.name, str(self.recipe.data.get("summary") or "")
+
+    @property
     def report_settings(self) -> Mapping[str, Any]:
         """The recipe's `report` section: `headline`, `baseline`, `compare`, ..."""
         return self._lookup.settings

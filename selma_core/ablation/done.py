@@ -41,6 +41,11 @@ class AblationRun(Finished):
         return str(self.result["metric"])
 
     @property
+    def title(self) -> tuple[str, str]:
+        """The ablation's name and summary; of settings varied on the command line the recipe's."""
+        return self.ablation.name, self.ablation.summary or str(self.recipe.data.get("summary") or "")
+
+    @property
     def report_settings(self) -> Mapping[str, Any]:
         """`headline`, `baseline`, and the pairs of `compare` where the recipe's report names them."""
         pairs = [list(pair) for pair in self.opened.pairs]

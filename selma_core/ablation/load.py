@@ -45,6 +45,7 @@ def _ablation(file: Path, data: Mapping[str, Any]) -> Ablation:
         raise ConfigError("needs 'recipe', the name or file of a recipe")
     found = Ablation(
         name=file.stem,
+        summary=str(data.get("summary") or ""),
         recipe=file.parent / recipe if recipe.endswith((".yaml", ".yml")) else recipe,
         variants=_variants(data),
         metric=str(data.get("metric") or ""),

@@ -49,6 +49,7 @@ class Ablation:
         seeds: each replicates the whole recipe, from prompts to pictures; () = the recipe's own.
         claims: to be judged.
         command: the words after `selma` that ask for it, without overrides and seeds.
+        summary: one line; "" = the recipe's.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Ablation:
     seeds: tuple[int, ...] = ()
     claims: tuple[Claim, ...] = ()
     command: tuple[str, ...] = ()
+    summary: str = ""
 
 
 def vary(recipe: str | Path, settings: Vary, grid: str = "full", seeds: tuple[int, ...] = ()) -> Ablation:

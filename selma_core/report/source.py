@@ -114,6 +114,10 @@ class ReportSource(Protocol):
         """The metric that was declared, else the first one there is; "" without scores."""
 
     @property
+    def title(self) -> tuple[str, str]:
+        """The page's headline and the line under it: name and summary of the recipe, or of the ablation."""
+
+    @property
     def report_settings(self) -> Mapping[str, Any]:
         """`headline`: a metric; `baseline`: a variant; `compare`: pairs of variants. Each may be absent."""
 

@@ -59,8 +59,9 @@ def page(source: ReportSource, notes: list[str]) -> dict[str, Any]:
     boxes = stage_boxes(source)
     return {
         "run_id": source.run_id,
+        "title": source.title[0],
         "recipe": source.recipe.name,
-        "summary": str(data.get("summary") or ""),
+        "summary": source.title[1],
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "seed": data.get("seed", 0),
         "seconds": float(source.result.get("seconds") or 0.0),

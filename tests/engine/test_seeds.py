@@ -134,6 +134,8 @@ def test_an_ablation_has_a_report_and_says_how_to_repeat_it(file: Path, folder: 
     assert done.report is not None
     text = done.report.read_text()
     assert "--seeds 3," in text
+    assert f"<h1>{file.stem}</h1>" in text
+    assert f"<dd>{done.recipe.name}</dd>" in text
     assert done.command == f"selma ablate {file} --seeds 3, -o stages.bench.options.n=5"
     assert (done.headline, done.report_settings["baseline"]) == ("light", "base")
     node = done.sample_node("merged")
