@@ -1,4 +1,4 @@
-"""Which objects of a long text are drawn: `python benchmarks/long_objects.py RUN_FOLDER`, of `selma run longalign_shapes`.
+"""Which objects of a long text are drawn: `python benchmarks/long_objects.py RUN_FOLDER`, a run of `longalign_shapes`.
 
 The texts of `shapes_long` name four objects in as many sentences. For each variant that was judged by such questions:
 the share of images that have the first, second, third and fourth object of the text (shape alone, and shape with its
