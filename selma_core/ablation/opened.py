@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +106,9 @@ def open_variants(
             layer = changes if seed is None else {**changes, "seed": seed}
             session = open_session(ablation.recipe, overrides, store=store, plugins=plugins, variant=layer)
             name = session_name(ablation, session, variant, seed)
-            sessions[name] = session
-            for row, place in _rows(ablation, session, variant, name).items():
+            found = _rows(ablation, session, variant, name)
+            sessions[name] = _needed(session, {place.variant for place in found.values()})
+            for row, place in found.items():
                 rows.setdefault(row, {})["" if seed is None else str(seed)] = place
     graphs = {name: session.graph for name, session in sessions.items()}
     plan = make_plan(union(graphs), next(iter(sessions.values())).store)
@@ -132,6 +133,13 @@ def _rows(ablation: Ablation, session: Session, variant: str, name: str) -> dict
     if len(measured) == 1:
         return {variant: Place(name, measured[0])}
     return {f"{variant}/{own}": Place(name, own) for own in measured}
+
+
+def _needed(session: Session, measured: Set[str]) -> Session:
+    """The session with only what the scores of the measured variants read: nothing else is in the table or report."""
+    scores = score_nodes(session.graph, session.recipe.data["report"])
+    wanted = [node.id for node in scores if variant_of(node) in measured]
+    return attrs.evolve(session, graph=session.graph.until(wanted))
 
 
 def _measured(ablation: Ablation, session: Session) -> tuple[str, ...]:

@@ -61,7 +61,9 @@ def test_seeds_replicate_the_recipe_and_share_what_no_seed_changes(
     log()
     # Each seed is what the recipe gives with it.
     for seed in (0, 1):
-        alone = selma_core.run(folder / "selma.yaml", [f"seed={seed}"], store=folder / "store")
+        alone = selma_core.run(
+            folder / "selma.yaml", [f"seed={seed}"], store=folder / "store", until=["score[base]", "score[merged]"]
+        )
         assert {node.outcome for node in alone.nodes} == {"reused"}
         for row in ("base", "merged"):
             assert result["scores"][row]["light"]["per_seed"][str(seed)] == alone.result["scores"][row]["light"]["mean"]
