@@ -43,13 +43,22 @@ class CaptionPairsOptions:
 
 @attrs.frozen
 class SurEncoderOptions:
-    """Options of the text encoder `sur_adapter`. What was learnt, eta among it, comes with the adapter."""
+    """Options of the text encoder `sur_adapter`. What was learnt, eta among it, comes with the adapter.
+
+    All but `encoder` may be given to whoever draws with it, too.
+    """
 
     encoder: Slot = component("text_encoder", Slot("clip"), help="whose embeddings are adapted")
     apply_to: Literal["both", "positive"] = option(
         "both", help="both: the negative prompt too, as in the paper; positive: the empty one stays as it is"
     )
     force: bool = option(False, help="use an adapter also with a base that it was not trained for")
+    eta: float | None = option(
+        None,
+        help="how much of the adapter there is when it draws; null = as it was trained",
+        check=attrs.validators.optional(between(0, 1)),
+        added=True,
+    )
 
 
 @attrs.frozen
