@@ -14,7 +14,7 @@ from selma_core.result import Run
 
 PROMPTS = ("a red cat", "a blue hat", "two green frogs")
 # A generator of plain pictures, and chat models that write down how many requests came in one call.
-PLUGIN = '''
+PLUGIN = """
 import json
 import os
 
@@ -72,7 +72,7 @@ def selma_chat_models():
 @hookimpl
 def selma_image_generators():
     yield ImageGeneratorRecord(name="plain_pictures", summary="x", factory="counting:Draw", options=NoOptions)
-'''
+"""
 
 
 def recipe(folder: Path, keep: dict[str, Any]) -> dict[str, Any]:
