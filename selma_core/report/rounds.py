@@ -16,7 +16,6 @@ from selma_core.report.figures import Axis, axis_cell, axis_of, interval_cell
 from selma_core.report.source import ReportNode, ReportSource, read_or_note
 from selma_core.statistics import bootstrap_mean, paired
 
-
 ALL, KEPT = 0, 1
 """Colour classes of the two marks."""
 
@@ -52,7 +51,7 @@ class RoundRow:
     kept_images: int
     kept: Mean | None
     change: Change | None = None
-    figure: Markup = Markup("")  # noqa: RUF009
+    figure: Markup = Markup("")
 
 
 @attrs.frozen
