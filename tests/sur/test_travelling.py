@@ -139,3 +139,17 @@ def test_the_new_option_leaves_stored_results_where_they_are(tmp_path: Path) -> 
     plain = fingerprint("stages.sample[sur].options.text_encoder={use: sur_adapter}")
     assert fingerprint(slot % "null") == plain
     assert fingerprint(slot % "0.3") != plain
+
+
+def test_drawing_asks_no_language_model(
+    train: Train, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = stored(tmp_path / "adapter", train(llm_weight=0.1))
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a language model was asked for")
+
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", refuse)
+    with pytest.raises(AssertionError, match="language model"):
+        train(llm_weight=0.1)
+    assert encoded(adapter, base, tmp_path).isfinite().all()
