@@ -50,6 +50,7 @@ def test_it_runs_to_its_table_with_recorded_judges(tmp_path: Path) -> None:
             "stages.adapter.options.heldout=0",
             "stages.bench.options.per_group=2",
             *(f"stages.{label}.options.judge={judge}" for label in ("action", "color", "counting")),
+            f"axes.variant.complex.sample.options.text_encoder.options.chat={chat(replies=['a cat, sharp'], repeat=True)}",
             f"stages.preferred.options.judge={chat(replies=['first', 'second'], repeat=True)}",
             *(f"stages.{label}.use=clipscore" for label in ("pickscore", "imagereward")),
             *(f"stages.{label}.options.model={clip}" for label in ("score", "pickscore", "imagereward")),
@@ -59,13 +60,17 @@ def test_it_runs_to_its_table_with_recorded_judges(tmp_path: Path) -> None:
     )
     assert run.ok, [(node.id, node.error) for node in run.failed]
     scores = run.result["scores"]
-    assert set(scores) == {"base", "shrunk", "sur"}
+    assert set(scores) == {"base", "shrunk", "sur", "complex"}
     for found in scores.values():
         assert found["action_accuracy"]["mean"] == 100
         assert {"low", "high"} <= found["color_accuracy"].keys()
         assert found["counting_accuracy"]["n_prompts"] == 2
     assert scores["base"]["llm_judge"]["mean"] == 50, "the base against itself"
     assert scores["sur"]["llm_judge"]["mean"] == 100
+    texts = [{item.prompt.text for item in run.images(f"sample[{name}]")} for name in ("base", "complex")]
+    assert texts[0] == texts[1], "judged by the simple prompt"
+    hashes = [{item.sha256 for item in run.images(f"sample[{name}]")} for name in ("base", "complex")]
+    assert hashes[0].isdisjoint(hashes[1])
     assert run.report is not None
     text = run.report.read_text()
     assert all(f"{name}_accuracy" in text for name in ("action", "color", "counting"))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
 from selma_core.options import Slot, at_least, between, component, entry, option, positive
 from selma_plugins.training.options import LoraOptions, TrainingOptions
 
+COMPLEX = (
+    "Rewrite this description of a picture as a prompt for an image generator: say everything in it explicitly, then add "
+    "words for style and quality, separated by commas. One line, at most 60 words, the prompt only.\n{prompt}"
+)
 CAPTION = "Describe this picture in one short plain sentence, as a caption."
 
 
@@ -67,6 +71,22 @@ class ScaledOptions:
 
     encoder: Slot = component("text_encoder", Slot("clip"), help="whose embeddings are scaled")
     factor: float = option(0.9, help="what they are multiplied by; 0.9 = a convex SUR-adapter that has learnt nothing")
+
+
+def _holds_prompt(instance: Any, field: attrs.Attribute[Any], value: str) -> None:
+    if "{prompt}" not in value:
+        raise ValueError(f"must contain {{prompt}}, not {value!r}")
+
+
+@attrs.frozen
+class RewordedOptions:
+    """Options of the text encoder `reworded`."""
+
+    chat: Slot = component("chat_model", Slot("openai"), help="who writes the prompts anew")
+    encoder: Slot = component("text_encoder", Slot("clip"), help="who reads what was written")
+    instruction: str = option(COMPLEX, help="what the chat model is asked; {prompt} is replaced", check=_holds_prompt)
+    max_tokens: int = option(120, help="longest reply", check=positive)
+    batch_size: int = option(32, help="prompts per call", changes_results=False, check=positive)
 
 
 @attrs.frozen
