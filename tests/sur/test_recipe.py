@@ -12,6 +12,7 @@ from selma_core.session import open_session
 from tests import tiny_models
 from tests.preference import support
 
+COMPLEX = "axes.variant.complex.sample.options.text_encoder.options"
 SMALL = ("steps=2", "dtype=float32")
 
 
@@ -50,7 +51,7 @@ def test_it_runs_to_its_table_with_recorded_judges(tmp_path: Path) -> None:
             "stages.adapter.options.heldout=0",
             "stages.bench.options.per_group=2",
             *(f"stages.{label}.options.judge={judge}" for label in ("action", "color", "counting")),
-            f"axes.variant.complex.sample.options.text_encoder.options.chat={chat(replies=['a cat, sharp'], repeat=True)}",
+            f"{COMPLEX}.chat={chat(replies=['a cat, sharp'], repeat=True)}",
             f"stages.preferred.options.judge={chat(replies=['first', 'second'], repeat=True)}",
             *(f"stages.{label}.use=clipscore" for label in ("pickscore", "imagereward")),
             *(f"stages.{label}.options.model={clip}" for label in ("score", "pickscore", "imagereward")),

@@ -87,5 +87,5 @@ def test_a_prompt_without_a_reply_ends_the_stage_and_the_others_are_kept(base: P
 def test_wrong_use_is_one_line() -> None:
     with pytest.raises(UserError, match="asks a chat model, which only a stage can give it"):
         Reworded(RewordedOptions()).encode(None, ["a"])
-    with pytest.raises(ValueError, match="must contain {prompt}"):
+    with pytest.raises(ValueError, match=r"must contain \{prompt\}"):
         RewordedOptions(instruction="write")

@@ -10,8 +10,8 @@ from selma_core.options import Slot, at_least, between, component, entry, option
 from selma_plugins.training.options import LoraOptions, TrainingOptions
 
 COMPLEX = (
-    "Rewrite this description of a picture as a prompt for an image generator: say everything in it explicitly, then add "
-    "words for style and quality, separated by commas. One line, at most 60 words, the prompt only.\n{prompt}"
+    "Rewrite this description of a picture as a prompt for an image generator: say everything in it explicitly, then "
+    "add words for style and quality, separated by commas. One line, at most 60 words, the prompt only.\n{prompt}"
 )
 CAPTION = "Describe this picture in one short plain sentence, as a caption."
 
