@@ -25,12 +25,15 @@ class FieldInfo:
     Attributes:
         help: one line for listings.
         changes_results: False keeps the value out of the fingerprint (batch size, workers, device).
+        added: the option came after results were stored; at its default, which means what was before, it stays out of
+            the fingerprint, so these remain.
         component: the kind of plugin that a `Slot` field names, else None.
         entry: the registry section (`models`, `skills`, `benchmarks`) that a `str` field names, else None.
     """
 
     help: str = ""
     changes_results: bool = True
+    added: bool = False
     component: str | None = None
     entry: str | None = None
 
@@ -62,9 +65,22 @@ class Needing(Protocol):
 Check = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
-def option(default: Any = attrs.NOTHING, *, help: str = "", changes_results: bool = True, check: Any = None) -> Any:
-    """An attrs field for an ordinary value; mutable defaults are copied for every instance."""
-    return _field(default, FieldInfo(help=help, changes_results=changes_results), check)
+def option(
+    default: Any = attrs.NOTHING,
+    *,
+    help: str = "",
+    changes_results: bool = True,
+    added: bool = False,
+    check: Any = None,
+) -> Any:
+    """An attrs field for an ordinary value; mutable defaults are copied for every instance. See `FieldInfo`.
+
+    Raises:
+        ValueError: `added` without a default.
+    """
+    if added and default is attrs.NOTHING:
+        raise ValueError("an option that was added later needs a default: what was before it")
+    return _field(default, FieldInfo(help=help, changes_results=changes_results, added=added), check)
 
 
 def component(kind: str, default: Any = attrs.NOTHING, *, help: str = "") -> Any:

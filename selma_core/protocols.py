@@ -188,6 +188,18 @@ class LearntEncoder(Protocol):
         """
 
 
+@runtime_checkable
+class AdjustableEncoder(Protocol):
+    """A text encoder some of whose options say how it is used, and not what was learnt with it.
+
+    Whoever draws with an adapter, or trains on from it, may give these otherwise than its trainer did; all other
+    options of `text_encoder` must be those of the training.
+    """
+
+    adjustable: tuple[str, ...]
+    """Names of these options."""
+
+
 # --- image generator --------------------------------------------------------------------------------------
 
 

@@ -1,12 +1,14 @@
 """The text encoder that an adapter was trained with: named in its card, and what it learnt in a file beside the LoRA.
 
 An adapter and its encoder are one matched pair. The card's `encoder` (in `adapter.json` and in the LoRA file's header)
-is `{use, options, sha256}`; `sha256` is that of the learnt tensors' file, absent when the encoder learnt nothing.
+is `{use, options, sha256}`; `sha256` is that of the learnt tensors' file, absent when the encoder learnt nothing. What
+the encoder needs to know of them besides (sizes, constants) stands in the card under the encoder's own name, and goes
+wherever they go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,10 +33,12 @@ LEARNT = "encoder.safetensors"
 
 @attrs.frozen(kw_only=True)
 class PairedEncoder:
-    """Attributes: slot = plugin and options; learnt = the file of what it learnt, or None."""
+    """Attributes: slot = plugin and options; learnt = the file of what it learnt, or None; about = what the card says
+    under the plugin's name."""
 
     slot: Slot
     learnt: Path | None = None
+    about: Mapping[str, Any] = attrs.field(factory=dict)
 
     @property
     def text(self) -> str:
@@ -42,14 +46,33 @@ class PairedEncoder:
         options = ", ".join(f"{key}: {value}" for key, value in sorted(self.slot.options.items()))
         return f"{self.slot.use} {{{options}}}" if options else self.slot.use
 
-    def like(self, slot: Slot) -> bool:
-        """Whether a slot names the same encoder with the same options."""
-        return (self.slot.use, self.slot.options) == (slot.use, slot.options)
+    def used_as(self, slot: Slot, adjustable: Collection[str] = ()) -> Slot | None:
+        """The same encoder as a slot asks for it: None when the slot names another one, or other options.
+
+        Args: adjustable = options that may differ from those trained with; what the slot does not say stays.
+        """
+        mine, asked = (_without(one.options, adjustable) for one in (self.slot, slot))
+        if (self.slot.use, mine) != (slot.use, asked):
+            return None
+        return Slot(self.slot.use, {**self.slot.options, **slot.options})
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The card's fields that go with the learnt tensors, but for their hash: `encoder`, and what is `about` it."""
+        return {CARD_KEY: card_entry(self.slot), **({_about_key(self.slot): dict(self.about)} if self.about else {})}
 
 
 def learnt_file(adapter: Path) -> Path:
     """Where the learnt tensors of a LoRA file's encoder are: `encoder.safetensors`, or `NAME.encoder.safetensors`."""
     return adapter.with_name(LEARNT if adapter.name == WEIGHTS else f"{adapter.stem}.{LEARNT}")
+
+
+def _about_key(slot: Slot) -> str:
+    return slot.use.rpartition("/")[2]
+
+
+def _without(options: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name not in names}
 
 
 def card_entry(slot: Slot) -> dict[str, Any]:
@@ -64,18 +87,20 @@ def paired_encoder(adapter: Path) -> PairedEncoder | None:
         ArtifactError: what the encoder learnt is missing or another file's.
     """
     reader = read_layers(adapter)
-    said = read_manifest(reader.metadata).get(CARD_KEY)
+    card = read_manifest(reader.metadata)
+    said = card.get(CARD_KEY)
     if not isinstance(said, Mapping) or not said.get("use"):
         return None
     slot = Slot(str(said["use"]), dict(said.get("options") or {}))
     if not said.get("sha256"):
         return PairedEncoder(slot=slot)
+    about = card.get(_about_key(slot))
     file = learnt_file(reader.files[0])
     if not file.is_file():
         raise ArtifactError(f"{adapter}: what its text encoder '{slot.use}' learnt is missing; put it at {file}")
     if sha256_file(file) != said["sha256"]:
         raise ArtifactError(f"{file}: is not what was trained with {adapter.name}; take the file that came with it")
-    return PairedEncoder(slot=slot, learnt=file)
+    return PairedEncoder(slot=slot, learnt=file, about=about if isinstance(about, Mapping) else {})
 
 
 def common_encoder(adapters: Sequence[Path]) -> tuple[PairedEncoder | None, ...]:

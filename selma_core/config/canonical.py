@@ -47,6 +47,8 @@ def _fields(bound: Any, catalog: Catalog, registry: Registry) -> dict[str, Any]:
         if not meta.changes_results:
             continue
         value = getattr(bound, field.name)
+        if meta.added and value == _default(field):
+            continue
         if meta.component is not None:
             result[field.name] = _components(meta.component, value, catalog, registry)
         elif meta.entry is not None:
@@ -56,6 +58,10 @@ def _fields(bound: Any, catalog: Catalog, registry: Registry) -> dict[str, Any]:
         else:
             result[field.name] = plain(value)
     return result
+
+
+def _default(field: attrs.Attribute[Any]) -> Any:
+    return field.default.factory() if isinstance(field.default, attrs.Factory) else field.default  # type: ignore[arg-type, union-attr]
 
 
 def _components(kind: str, value: Any, catalog: Catalog, registry: Registry) -> Any:

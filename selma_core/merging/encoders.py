@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from selma_core.artifacts.encoder import CARD_KEY, card_entry, common_encoder, read_learnt, write_learnt
+from selma_core.artifacts.encoder import (
+    CARD_KEY,
+    PairedEncoder,
+    card_entry,
+    common_encoder,
+    read_learnt,
+    write_learnt,
+)
 from selma_core.errors import ArtifactError, UserError
 from selma_core.files import sha256_file
 from selma_core.protocols import AveragesEncoders, MergeStrategy
@@ -19,7 +27,7 @@ if TYPE_CHECKING:
 def merge_encoders(
     strategy: MergeStrategy, files: Sequence[Path], weights: Sequence[float], out: Path
 ) -> dict[str, dict[str, Any]]:
-    """Writes what the merged adapter's encoder has learnt, if anything; returns the card's field for it.
+    """Writes what the merged adapter's encoder has learnt, if anything; returns the card's fields for it.
 
     Equal tensors are copied. Different ones are averaged by the weights over their sum, because they are weights of a
     network and no deltas, and only by a strategy that says so.
@@ -35,6 +43,7 @@ def merge_encoders(
     if first is None:
         return {}
     entry = card_entry(first.slot)
+    _check_about(encoders)
     learnt = [encoder.learnt for encoder in encoders if encoder is not None and encoder.learnt is not None]
     if not learnt:
         return {CARD_KEY: entry}
@@ -42,13 +51,25 @@ def merge_encoders(
         raise ArtifactError(f"only some of {len(files)} adapters bring what text encoder '{first.slot.use}' learnt")
     if len({sha256_file(file) for file in learnt}) == 1:
         shutil.copyfile(learnt[0], out)
-        return {CARD_KEY: {**entry, "sha256": sha256_file(out)}}
+        return {**first.card, CARD_KEY: {**entry, "sha256": sha256_file(out)}}
     if not (isinstance(strategy, AveragesEncoders) and strategy.averages_encoders):
         raise UserError(
             f"the adapters' text encoders ('{first.slot.use}') learnt different weights, which only a mean can merge; "
             "use the strategy linear"
         )
-    return {CARD_KEY: {**entry, "sha256": write_learnt(out, _mean(learnt, weights))}}
+    return {**first.card, CARD_KEY: {**entry, "sha256": write_learnt(out, _mean(learnt, weights))}}
+
+
+def _check_about(encoders: Sequence[PairedEncoder | None]) -> None:
+    """Learnt tensors have a mean only where all are read alike: with equal sizes, constants, forms."""
+    found = [encoder for encoder in encoders if encoder is not None]
+    for one, other in pairwise(found):
+        for name in dict.fromkeys([*one.about, *other.about]):
+            if one.about.get(name) != other.about.get(name):
+                raise ArtifactError(
+                    f"the adapters' text encoders ('{one.slot.use}') differ in {name} ({one.about.get(name)}, "
+                    f"{other.about.get(name)}): they do not go together"
+                )
 
 
 def _mean(files: Sequence[Path], weights: Sequence[float]) -> Mapping[str, torch.Tensor]:

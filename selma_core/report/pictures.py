@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
@@ -39,12 +39,17 @@ def data_uri(path: Path) -> tuple[str, bool]:
     return found.uri, found.pixels
 
 
-def samples(items: Sequence[ImageItem], count: int, notes: list[str]) -> list[Cell]:
-    """Evenly spaced images of a set, captioned by their prompts."""
+def samples(
+    items: Sequence[ImageItem],
+    count: int,
+    notes: list[str],
+    caption: Callable[[ImageItem], str] = lambda item: item.prompt.text,
+) -> list[Cell]:
+    """Evenly spaced images of a set, captioned by their prompts, or otherwise."""
     step = max(1, len(items) // count)
     cells = []
     for item in items[::step][:count]:
         found = read_or_note(notes, f"image {item.path.name}", data_uri, item.path)
         if found is not None:
-            cells.append(Cell(item.prompt.text, *found))
+            cells.append(Cell(caption(item), *found))
     return cells

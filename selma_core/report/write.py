@@ -8,6 +8,7 @@ from typing import Any
 
 from selma_core.report import settings
 from selma_core.report.agreement import agreements
+from selma_core.report.chosen import choices
 from selma_core.report.claims import claims
 from selma_core.report.costs import cost_plot, costs
 from selma_core.report.gallery import Gallery, make_gallery
@@ -84,6 +85,7 @@ def page(source: ReportSource, notes: list[str]) -> dict[str, Any]:
         "curves": curves(source, notes),
         "searches": searches(source, notes),
         "trends": trends(source, notes),
+        "choices": choices(source, notes),
         "cards": prompt_cards(source, notes),
         "boxes": boxes,
         "graph": graph_figure(boxes),

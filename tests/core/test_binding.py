@@ -75,6 +75,7 @@ class Options:
     out: Path | None = option(None, help="p")
     schedule: Schedule = attrs.field(factory=Schedule)
     batch: int = option(8, help="b", changes_results=False)
+    later: list[str] = option([], help="l", added=True)
     judge: Slot = component("chat_model", Slot("parrot", {"model": "small", "temperature": 0.5}), help="j")
     second: Slot | None = component("chat_model", None, help="s")
     rewards: dict[str, Slot] = component("chat_model", {}, help="r")
@@ -243,6 +244,14 @@ def test_canonical_holds_what_changes_results(bind: Binding) -> None:
     assert (found["out"], found["colour"], found["sizes"], found["second"]) == ("a/b", "blue", [1, 2], None)
     assert found["schedule"] == {"warmup": 0, "decay": 0.5}
     assert bind.canonical(batch=1) == bind.canonical(batch=2)
+
+
+def test_an_option_that_was_added_later_counts_unless_it_is_at_its_default(bind: Binding) -> None:
+    assert bind.canonical(later=[]) == bind.canonical()
+    assert "later" not in bind.canonical()
+    assert bind.canonical(later=["a"])["later"] == ["a"]
+    with pytest.raises(ValueError, match="added later needs a default"):
+        option(help="l", added=True)
 
 
 def test_canonical_component_is_expanded(bind: Binding) -> None:

@@ -126,11 +126,24 @@ def test_the_report_shows_the_trend(call: Call, folder: Path) -> None:
     assert code == 0
     text = Path(json.loads(out)["report"]).read_text()
     section = text.partition('id="rounds"')[2].partition("</section>")[0]
-    number = r'<td class="n">([\d.-]+)</td>'
-    rows = re.findall(rf'<th scope="row">(\d)</th>{4 * number}', section)
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", section)][1:]
     assert [(row[0], row[1], row[3]) for row in rows] == [("1", "6", "3"), ("2", "6", "3")]
-    assert all(float(row[4]) >= float(row[2]) for row in rows), "the kept ones are the better ones"
+    for row in rows:
+        (mean, low, high), (kept, *_) = numbers(row[2]), numbers(row[4])
+        assert low <= mean <= high
+        assert kept >= mean, "the kept ones are the better ones"
+        assert row[5].count("95 % interval") == 2, "all images and the kept ones, drawn"
+    assert rows[0][6] == "–"
+    change, low, high = numbers(rows[1][6])
+    assert low <= change <= high
+    assert change == pytest.approx(numbers(rows[1][2])[0] - numbers(rows[0][2])[0], abs=0.0011)
     assert "rate: light" in section
+
+
+def numbers(cell: str) -> list[float]:
+    """The numbers of a table cell: the value, and the ends of its interval."""
+    text = re.sub(r"<[^>]*>", " ", cell).replace("\N{MINUS SIGN}", "-").replace("+", "")
+    return [float(found) for found in re.findall(r"-?\d+(?:\.\d+)?", text)]
 
 
 def test_variants_of_an_ablation_have_their_own_trends(folder: Path) -> None:

@@ -68,6 +68,25 @@ def test_finerewards_defect_4_no_history_is_carried_over() -> None:
     assert max(lengths) - min(lengths) < 10, "requests do not grow"
 
 
+def test_finerewards_defect_2_each_image_meets_its_own_prompt() -> None:
+    """The released scorer sets image i of one prompt beside prompt i of the batch, and leaves the ninth out."""
+    prompts = [Prompt(id=f"p{i}", text=f"scene p{i}") for i in range(3)]
+    pairs: list[tuple[str, str]] = []
+
+    def judge(stem: str, text: str) -> str:
+        (thing,) = asked_about(text)["things"]
+        (prompt,) = [one.id for one in prompts if one.text in text]
+        pairs.append((prompt, thing))
+        return json.dumps({"scores": {thing: 3 if thing.startswith(prompt) else 1}})
+
+    seen = Chat("tagger", lambda stem, text: json.dumps({"tags": [stem]}))
+    images = items(prompts, k=10)
+    rows, values, _ = run(evaluator(batch=8), images, tagger=seen, judge=Chat("judge", judge))
+    assert values == [0.5] * 30
+    assert [row.item_id for row in rows] == [item.item_id for item in images]
+    assert sorted(pairs) == sorted((item.prompt.id, item.path.stem) for item in images), "K calls a prompt"
+
+
 @pytest.mark.parametrize(
     "reply",
     [

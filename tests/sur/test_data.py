@@ -182,6 +182,30 @@ def test_images_of_complex_prompts_get_simple_captions(tmp_path: Path, context: 
     assert len(context.captioner.asked) == 1
 
 
+def test_a_killed_builder_asks_for_the_rest_only(tmp_path: Path, context: Context) -> None:
+    """Captions are kept as they come, batch by batch; the result is that of one uninterrupted run."""
+    given_items = items(tmp_path / "pictures", 5)
+    texts = [f"picture {i}" for i in range(5)]
+    context.captioner = Captioner(*(ChatReply(text=text) for text in texts))
+    fresh = attrs.evolve(context, workdir=tmp_path / "fresh")
+    fresh.workdir.mkdir()
+    builder = CaptionPairs(CaptionPairsOptions(batch_size=2))
+    whole = builder.select(SelectJob(context=fresh, items=given_items))
+
+    class Killed(Captioner):
+        def reply(self, requests: list[ChatRequest]) -> list[ChatReply]:
+            if len(self.asked) == 4:
+                raise KeyboardInterrupt
+            return super().reply(requests)
+
+    context.captioner = Killed(*(ChatReply(text=text) for text in texts))
+    with pytest.raises(KeyboardInterrupt):
+        builder.select(SelectJob(context=context, items=given_items))
+    context.captioner = Captioner(ChatReply(text=texts[4]))
+    assert builder.select(SelectJob(context=context, items=given_items)) == whole
+    assert len(context.captioner.asked) == 1
+
+
 def test_no_caption_at_all_is_an_error(tmp_path: Path, context: Context) -> None:
     context.captioner = Captioner(ChatReply(error="down"))
     with pytest.raises(StageError, match="tester gave no caption for any of 1 images"):

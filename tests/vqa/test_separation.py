@@ -23,7 +23,8 @@ import selma_core.scoring
 P = {"Yes": 0.5, "No": 0.5, "yes": 0.5, "no": 0.5}
 SPEC = {
     "template": "qwen", "groups": ["g"], "phrases": ["a"], "found_by": "template",
-    "questions": [{"id": "00", "question": "?", "answer": "Yes", "choices": ["Yes", "No"], "skill": "object"}],
+    "questions": [{"id": "00", "question": "?", "answer": "Yes", "choices": ["Yes", "No"], "skill": "object",
+                   "category": "action"}],
 }
 atoms = tuple(Atom(key=key, value=0.5, data={"p": P}) for key in ("score", "mine_first", "mine_second"))
 for record in selma_evaluators():

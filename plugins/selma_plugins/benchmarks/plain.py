@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from selma_core.data import Entry
-from selma_core.errors import ArtifactError
+from selma_core.errors import ArtifactError, did_you_mean
 from selma_plugins.benchmarks.groups import group_of
 from selma_plugins.benchmarks.item import BenchmarkItem, json_rows, read_text
 
@@ -20,15 +20,29 @@ GROUPS = ("group", "category", "tag")
 def lines(path: Path, entry: Entry) -> Iterator[BenchmarkItem]:
     """A prompt a line: one file, or a folder with a file per group (T2I-CompBench's `color_val.txt`).
 
-    Ids are the file's stem (without `_val`) and the number of the line, from 000; blank lines do not count.
+    Ids are the file's stem (without `_val`) and the number of the line, from 000; blank lines do not count. The entry's
+    `parts` keeps some files of a folder only.
+
+    Raises:
+        ArtifactError: a part that the folder does not have.
     """
-    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
-    for file in files:
+    for file in _files(path, entry):
         stem = file.stem.removesuffix("_val")
         texts = (line.strip() for line in read_text(file).splitlines())
         for index, text in enumerate(text for text in texts if text):
             key = f"{stem}_{index:03d}"
             yield BenchmarkItem(key, text, stem if path.is_dir() else group_of(key, entry))
+
+
+def _files(path: Path, entry: Entry) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = {file.stem.removesuffix("_val"): file for file in sorted(path.glob("*.txt"))}
+    parts = entry.data.get("parts") or list(found)
+    for name in parts:
+        if name not in found:
+            raise ArtifactError(f"benchmark '{entry.name}': parts: {path} has no '{name}'; {did_you_mean(name, found)}")
+    return [file for name, file in found.items() if name in parts]
 
 
 def prompts_csv(path: Path, entry: Entry) -> Iterator[BenchmarkItem]:

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from selma_core.artifacts.encoder import PairedEncoder, card_entry, common_encoder, read_learnt
 from selma_core.artifacts.lora_manifest import read_manifest
 from selma_core.artifacts.lora_reader import read_layers
 from selma_core.errors import ArtifactError
 from selma_core.options import Slot
-from selma_core.protocols import Context, LearntEncoder, TextEncoder
+from selma_core.protocols import AdjustableEncoder, Context, LearntEncoder, TextEncoder
 
 if TYPE_CHECKING:
     import torch
@@ -20,8 +22,10 @@ PLAIN = Slot("clip")
 """The pipeline's own text encoders: what is meant where nobody says otherwise."""
 
 
-def chosen_slot(slot: Slot, adapters: Sequence[Path]) -> Slot:
+def chosen_slot(slot: Slot, adapters: Sequence[Path], context: Context) -> Slot:
     """The encoder to use: the adapters' own, else `slot`, else the pipeline's.
+
+    Of the adapters' own, `slot` may change the options that the encoder calls adjustable (`AdjustableEncoder`).
 
     Raises:
         ArtifactError: `slot` names another one than the adapters were trained with, or these differ.
@@ -29,13 +33,18 @@ def chosen_slot(slot: Slot, adapters: Sequence[Path]) -> Slot:
     paired = _paired(adapters)
     if paired is None:
         return slot if slot.use else PLAIN
-    if slot.use and not paired.like(slot):
-        asked = PairedEncoder(slot=slot).text
+    if not slot.use:
+        return paired.slot
+    own = context.component("text_encoder", paired.slot)
+    free = own.adjustable if isinstance(own, AdjustableEncoder) else ()
+    used = paired.used_as(slot, free)
+    if used is None:
+        hint = f", or change only {', '.join(free)}" if free else ""
         raise ArtifactError(
-            f"{adapters[0]} was trained with text encoder {paired.text}, not {asked}; "
-            "leave text_encoder out to use its own"
+            f"{adapters[0]} was trained with text encoder {paired.text}, not {PairedEncoder(slot=slot).text}; "
+            f"leave text_encoder out to use its own{hint}"
         )
-    return paired.slot
+    return used
 
 
 def encoder_for(slot: Slot, adapters: Sequence[Path], context: Context) -> TextEncoder:
@@ -47,7 +56,7 @@ def encoder_for(slot: Slot, adapters: Sequence[Path], context: Context) -> TextE
         ArtifactError: as `chosen_slot`; the encoder takes no learnt tensors, or others; several adapters bring
             different ones.
     """
-    encoder: TextEncoder = context.component("text_encoder", chosen_slot(slot, adapters))
+    encoder: TextEncoder = context.component("text_encoder", chosen_slot(slot, adapters, context))
     files = {one.learnt: None for one in common_encoder(adapters) if one is not None and one.learnt is not None}
     if not files:
         return encoder
@@ -63,6 +72,12 @@ def encoder_for(slot: Slot, adapters: Sequence[Path], context: Context) -> TextE
 def card_of(slot: Slot) -> dict[str, Mapping[str, Any]]:
     """The card's fields of the encoder that a trainer used; none for the pipeline's own."""
     return {} if slot == PLAIN else {"encoder": card_entry(slot)}
+
+
+def pair_card(slot: Slot, adapters: Sequence[Path], context: Context) -> dict[str, Any]:
+    """The card's fields of the encoder of a trainer that does not train it: the one it used, and what is about it."""
+    paired, chosen = _paired(adapters), chosen_slot(slot, adapters, context)
+    return {} if chosen == PLAIN else attrs.evolve(paired or PairedEncoder(slot=chosen), slot=chosen).card
 
 
 def passed_on(adapter: Path | None) -> dict[str, torch.Tensor]:

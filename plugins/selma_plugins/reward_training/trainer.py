@@ -13,7 +13,7 @@ from selma_core.errors import UserError
 from selma_core.protocols import Context, TrainedAdapter, TrainJob
 from selma_plugins.diffusion.fuse import fuse
 from selma_plugins.diffusion.loading import denoiser_name, load_pipeline, model_folder
-from selma_plugins.diffusion.matched import card_of, chosen_slot, passed_on
+from selma_plugins.diffusion.matched import pair_card, passed_on
 from selma_plugins.reward_training.combine import together
 from selma_plugins.reward_training.ddim import make_grid
 from selma_plugins.reward_training.judging import Judges
@@ -93,7 +93,7 @@ class RewardLoraTrainer:
         )
         tensors = together(tuning.tensors(loop.run(), component), job.adapter)
         card = {**_card(options, context, model, loop, given), "start": job.adapter is not None}
-        card |= card_of(chosen_slot(options.text_encoder, start_of(job)))
+        card |= pair_card(options.text_encoder, start_of(job), context)
         return TrainedAdapter(tensors=tensors, metadata=card, curve=tuple(loop.rows), encoder=passed_on(job.adapter))
 
 

@@ -49,7 +49,7 @@ class CaptionPairs:
             for start in range(0, len(left), options.batch_size):
                 part = left[start : start + options.batch_size]
                 for item, reply in zip(part, captioner.reply([self._request(one) for one in part]), strict=True):
-                    caption = "" if reply.error else _line(reply)
+                    caption = "" if reply.error else first_line(reply)
                     if caption:
                         found[item.sha256] = caption
                         out.add({"sha256": item.sha256, "caption": caption})
@@ -67,7 +67,7 @@ def _paired(item: ImageItem, caption: str) -> ImageItem:
     return attrs.evolve(item, prompt=attrs.evolve(item.prompt, meta=meta))
 
 
-def _line(reply: ChatReply) -> str:
+def first_line(reply: ChatReply) -> str:
     """The first line that says something, without quotation marks."""
     lines = (line.strip().strip("\"'").strip() for line in reply.text.splitlines())
     return next((line for line in lines if line), "")

@@ -50,6 +50,7 @@ class SurEncoder:
 
     def __init__(self, options: SurEncoderOptions) -> None:
         self._options = options
+        self.adjustable = ("apply_to", "eta", "force")
         self._context: Context | None = None
         self._inner: TextEncoder | None = None
         self._probe: Tensor | None = None
@@ -140,6 +141,8 @@ class SurEncoder:
         if wrong:
             raise ArtifactError(f"the SUR-adapter's weights do not fit its card, first: '{wrong[0]}'")
         network.load_state_dict(weights)
+        if self._options.eta is not None:
+            network.eta = self._options.eta
         self.network, self.mask_padding = network.eval().requires_grad_(False), build.mask_padding
         self._probe, self._base = tensors.get(PROBE), str(card.get("base") or "another model")
 

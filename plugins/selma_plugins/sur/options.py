@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
 from selma_core.options import Slot, at_least, between, component, entry, option, positive
 from selma_plugins.training.options import LoraOptions, TrainingOptions
 
+COMPLEX = (
+    "Rewrite this description of a picture as a prompt for an image generator: say everything in it explicitly, then "
+    "add words for style and quality, separated by commas. One line, at most 60 words, the prompt only.\n{prompt}"
+)
 CAPTION = "Describe this picture in one short plain sentence, as a caption."
 
 
@@ -43,13 +47,22 @@ class CaptionPairsOptions:
 
 @attrs.frozen
 class SurEncoderOptions:
-    """Options of the text encoder `sur_adapter`. What was learnt, eta among it, comes with the adapter."""
+    """Options of the text encoder `sur_adapter`. What was learnt, eta among it, comes with the adapter.
+
+    All but `encoder` may be given to whoever draws with it, too.
+    """
 
     encoder: Slot = component("text_encoder", Slot("clip"), help="whose embeddings are adapted")
     apply_to: Literal["both", "positive"] = option(
         "both", help="both: the negative prompt too, as in the paper; positive: the empty one stays as it is"
     )
     force: bool = option(False, help="use an adapter also with a base that it was not trained for")
+    eta: float | None = option(
+        None,
+        help="how much of the adapter there is when it draws; null = as it was trained",
+        check=attrs.validators.optional(between(0, 1)),
+        added=True,
+    )
 
 
 @attrs.frozen
@@ -58,6 +71,22 @@ class ScaledOptions:
 
     encoder: Slot = component("text_encoder", Slot("clip"), help="whose embeddings are scaled")
     factor: float = option(0.9, help="what they are multiplied by; 0.9 = a convex SUR-adapter that has learnt nothing")
+
+
+def _holds_prompt(instance: Any, field: attrs.Attribute[Any], value: str) -> None:
+    if "{prompt}" not in value:
+        raise ValueError(f"must contain {{prompt}}, not {value!r}")
+
+
+@attrs.frozen
+class RewordedOptions:
+    """Options of the text encoder `reworded`."""
+
+    chat: Slot = component("chat_model", Slot("openai"), help="who writes the prompts anew")
+    encoder: Slot = component("text_encoder", Slot("clip"), help="who reads what was written")
+    instruction: str = option(COMPLEX, help="what the chat model is asked; {prompt} is replaced", check=_holds_prompt)
+    max_tokens: int = option(120, help="longest reply", check=positive)
+    batch_size: int = option(32, help="prompts per call", changes_results=False, check=positive)
 
 
 @attrs.frozen

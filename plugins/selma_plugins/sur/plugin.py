@@ -14,6 +14,7 @@ from selma_core.records import (
 )
 from selma_plugins.sur.options import (
     CaptionPairsOptions,
+    RewordedOptions,
     ScaledOptions,
     SurdImagesOptions,
     SurdOptions,
@@ -75,6 +76,12 @@ def selma_text_encoders() -> Iterator[TextEncoderRecord]:
         summary="another encoder's embeddings times a constant, a reference for sur_adapter",
         factory="selma_plugins.sur.scaled:Scaled",
         options=ScaledOptions,
+    )
+    yield TextEncoderRecord(
+        name="reworded",
+        summary="another encoder's embeddings of prompts that a chat model wrote anew, a reference",
+        factory="selma_plugins.sur.reworded:Reworded",
+        options=RewordedOptions,
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from selma_core.data import Entry, ImageItem
 from selma_core.errors import UserError
+from selma_core.options import Slot
 from selma_core.protocols import TrainedAdapter, TrainJob
 from selma_core.seeds import derive_seed
 from selma_plugins.diffusion.loading import denoiser_name, load_pipeline, model_folder
@@ -114,11 +115,17 @@ class SurTrainer:
         return self._options.projection == "learned" and not self._options.released
 
     def _encoder(self, job: TrainJob) -> SurEncoder:
-        start = () if job.adapter is None else (job.adapter,)
-        encoder = job.context.component("text_encoder", chosen_slot(self._options.text_encoder, start))
+        slot = self._slot(job)
+        encoder = job.context.component("text_encoder", slot)
         if not isinstance(encoder, SurEncoder):
             raise UserError("text_encoder: the trainer 'sur_adapter' trains the encoder 'sur_adapter' only")
+        if slot.options.get("eta") is not None:
+            raise UserError("text_encoder.options.eta: is of drawing; for training set the option 'eta' of the trainer")
         return encoder
+
+    def _slot(self, job: TrainJob) -> Slot:
+        start = () if job.adapter is None else (job.adapter,)
+        return chosen_slot(self._options.text_encoder, start, job.context)
 
     def _build(self, encoder: SurEncoder, pipeline: Any) -> Build:
         """The network for this pipeline: its width is read from what the encoder gives."""
@@ -182,8 +189,9 @@ class SurTrainer:
             "base_pin": model.pin,
             **beside.card(),
             "method": "sur_adapter",
-            **card_of(o.text_encoder),
-            CARD: {**attrs.asdict(build), **(teacher if o.llm_weight else {})},
+            **card_of(self._slot(job)),
+            CARD: attrs.asdict(build),
+            **({"teaching": teacher} if o.llm_weight else {}),
             "weights": {"diffusion": o.diffusion_weight, "prompt": o.prompt_weight, "llm": o.llm_weight},
             "released": o.released,
             "prediction": loop.objective.prediction,

@@ -14,7 +14,7 @@ from selma_core.errors import UserError
 from selma_core.protocols import Context, TrainedAdapter, TrainJob
 from selma_plugins.diffusion.embeddings import EmbeddingCache, warn_cut
 from selma_plugins.diffusion.loading import denoiser_name, load_pipeline, model_folder
-from selma_plugins.diffusion.matched import card_of, chosen_slot, encoder_for, passed_on
+from selma_plugins.diffusion.matched import encoder_for, pair_card, passed_on
 from selma_plugins.training.batches import Sampler
 from selma_plugins.training.data import TrainingData
 from selma_plugins.training.families import family_of
@@ -196,7 +196,7 @@ def _card(
         "base": str(model.data.get("base_id") or model.name),
         "base_pin": model.pin,
         **tuning.card(),
-        **card_of(chosen_slot(options.text_encoder, _start(job))),
+        **pair_card(options.text_encoder, _start(job), job.context),
         "prediction": loop.objective.prediction,
         "timesteps": [options.min_timestep, options.max_timestep],
         "steps": loop.step,

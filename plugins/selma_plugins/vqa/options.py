@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import attrs
 
+from selma_core.errors import did_you_mean
 from selma_core.options import Slot, component, entry, option, positive
 
 Template = Literal["clip_flant5", "qwen", "geneval2"]
@@ -13,6 +14,9 @@ Formula = Literal["p_yes", "normalised"]
 SoftTifaRule = Literal["am", "gm"]
 Phrases = Literal["template", "spacy"]
 Preference = Literal["swapped", "average"]
+AccuracyRule = Literal["mean", "all"]
+Category = Literal["action", "color", "counting"]
+CATEGORIES: tuple[Category, ...] = get_args(Category)
 
 PAIR_TEMPLATE = (
     "Two images were made from one description.\nDescription: {prompt}\nWhich image shows better what the description "
@@ -78,6 +82,37 @@ class CompBenchOptions:
     judge: Slot = component("chat_model", help="chat model with log-probabilities")
     phrases: Phrases = option("template", help="noun phrases by a small chunker (template) or by spacy")
     spacy_model: str = option("en_core_web_sm", help="package of the spaCy pipeline, for phrases: spacy")
+    batch: int = option(8, help="images per call to the judge", changes_results=False, check=positive)
+
+
+def _some_categories(instance: Any, field: attrs.Attribute[Any], value: list[str]) -> None:
+    if not value:
+        raise ValueError(f"needs at least one of {', '.join(CATEGORIES)}")
+    for name in value:
+        if name not in CATEGORIES:
+            raise ValueError(f"has no category '{name}': {did_you_mean(name, CATEGORIES)}")
+
+
+@attrs.frozen(kw_only=True)
+class SemanticAccuracyOptions:
+    """Options of `semantic_accuracy`: what a prompt says of actions, colours and numbers.
+
+    Attributes:
+        judge: the chat model that answers (a VQA model).
+        categories: what is asked about. Of one alone the metric is called after it, like `action_accuracy`.
+        rule: mean is the share of right answers of an image, all is 1 where each is right.
+        question_template: text sent after the image; `{question}` is replaced.
+    """
+
+    judge: Slot = component("chat_model", help="chat model that answers the questions")
+    categories: list[str] = option(
+        list(CATEGORIES), help="what is asked about: action, color, counting", check=_some_categories
+    )
+    rule: AccuracyRule = option("mean", help="share of right answers, or 1 where all are", changes_results=False)
+    question_template: str = option(
+        "{question}\nAnswer in one word.", help="text sent after the image", check=_holds("{question}")
+    )
+    max_tokens: int = option(8, help="length limit of an answer", check=positive)
     batch: int = option(8, help="images per call to the judge", changes_results=False, check=positive)
 
 

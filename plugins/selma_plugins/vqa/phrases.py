@@ -21,9 +21,9 @@ SKIPPED = ("top", "the side", "the left", "the right")
 MOST = 8
 """Phrases asked at most (its `--np_num`)."""
 
-_DETERMINERS = "a an the his her its their my your our this that these those some any each every"
-_COLOURS = "red orange yellow green blue purple pink brown black white gray grey gold golden silver beige tan"
-_BREAKS = """
+_DETERMINER_WORDS = "a an the his her its their my your our this that these those some any each every"
+_COLOUR_WORDS = "red orange yellow green blue purple pink brown black white gray grey gold golden silver beige tan"
+_BREAK_WORDS = """
     about above across against along among around as at atop before behind below beneath beside between beyond by down
     for from in inside into near next of off on onto out outside over past through to toward towards under up upon with
     within without while where when who which whose if but or nor
@@ -31,7 +31,10 @@ _BREAKS = """
     sits sitting stands standing lies lying rests resting hangs hanging hung holds holding wears wearing features parked
     it he she they them him there here both together not very
 """
-_DETERMINER, _COLOUR, _BREAK = (frozenset(words.split()) for words in (_DETERMINERS, _COLOURS, _BREAKS))
+DETERMINERS = frozenset(_DETERMINER_WORDS.split())
+COLOURS = frozenset(_COLOUR_WORDS.split())
+BREAKS = frozenset(_BREAK_WORDS.split())
+"""Words that end a phrase: prepositions, common verbs, pronouns."""
 _TOKEN = re.compile(r"\w+(?:[-'’]\w+)*|[^\w\s]")
 
 
@@ -52,10 +55,10 @@ def _chunks(tokens: list[str]) -> Iterator[list[str]]:
         word = token.lower()
         if word == "and" and _joins(current, tokens[index + 1 :]):
             current.append(token)
-        elif word == "and" or word in _BREAK or not word[0].isalnum():
+        elif word == "and" or word in BREAKS or not word[0].isalnum():
             yield current
             current = []
-        elif word in _DETERMINER:
+        elif word in DETERMINERS:
             yield current[:-1] if len(current) > 1 else []
             current = [token]
         else:
@@ -65,8 +68,8 @@ def _chunks(tokens: list[str]) -> Iterator[list[str]]:
 
 def _joins(left: list[str], right: list[str]) -> bool:
     """`and` between two colours of one thing: `white and yellow clock`."""
-    return bool(left and right) and left[-1].lower() in _COLOUR and right[0].lower() in _COLOUR
+    return bool(left and right) and left[-1].lower() in COLOURS and right[0].lower() in COLOURS
 
 
 def _empty(words: list[str]) -> bool:
-    return not words or all(word.lower() in _DETERMINER for word in words)
+    return not words or all(word.lower() in DETERMINERS for word in words)

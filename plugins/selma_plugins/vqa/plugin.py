@@ -6,12 +6,18 @@ from collections.abc import Iterator
 
 from selma_core import hookimpl
 from selma_core.records import EvaluatorRecord
-from selma_plugins.vqa.options import CompBenchOptions, GenEval2Options, LlmJudgeOptions, VqaScoreOptions
+from selma_plugins.vqa.options import (
+    CompBenchOptions,
+    GenEval2Options,
+    LlmJudgeOptions,
+    SemanticAccuracyOptions,
+    VqaScoreOptions,
+)
 
 
 @hookimpl
 def selma_evaluators() -> Iterator[EvaluatorRecord]:
-    """Yields `vqascore`, `geneval2`, `t2i_compbench`, `llm_judge`."""
+    """Yields `vqascore`, `geneval2`, `t2i_compbench`, `semantic_accuracy`, `llm_judge`."""
     yield EvaluatorRecord(
         name="vqascore",
         summary="probability that a vision-language model says yes to 'does this show <prompt>?'",
@@ -32,6 +38,13 @@ def selma_evaluators() -> Iterator[EvaluatorRecord]:
         factory="selma_plugins.vqa.compbench:CompBench",
         options=CompBenchOptions,
         reference="Huang et al. 2023, T2I-CompBench, arXiv 2307.06350",
+    )
+    yield EvaluatorRecord(
+        name="semantic_accuracy",
+        summary="are the actions, colours and numbers seen that the prompt itself names? accuracy of each",
+        factory="selma_plugins.vqa.accuracy:SemanticAccuracy",
+        options=SemanticAccuracyOptions,
+        reference="after the protocol of SUR-adapter, arXiv 2305.05189",
     )
     yield EvaluatorRecord(
         name="llm_judge",

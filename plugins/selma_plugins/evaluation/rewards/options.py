@@ -52,7 +52,7 @@ class SegmentRewardOptions:
             segmenter finds regions with labels. What it looks for are the tagger's tags, if there is one, and
             `categories`; with neither, the segmenter goes by labels of its own.
         tagger: chat model that sees images. segmenter: chat model that answers with segments in JSON, like
-            `grounding_dino` or `sam3`. judge: chat model that reads text.
+            `grounding_dino`. judge: chat model that reads text.
         recall: the judge also names objects of the prompt that are absent; each counts as a thing of the worst score.
         rule: `precision` (as released), `recall`, or `area` (precision weighted by area x confidence); `auto` is
             recall where it is asked for, else precision.
@@ -81,4 +81,4 @@ class SegmentRewardOptions:
         if self.reading == "tags" and not self.tagger.use:
             yield "tagger", "reading: tags needs a chat model that sees images; name one"
         if self.reading == "segments" and not self.segmenter.use:
-            yield "segmenter", "reading: segments needs one; name grounding_dino, sam3 or another that answers in JSON"
+            yield "segmenter", "reading: segments needs one; name grounding_dino or another that answers in JSON"
