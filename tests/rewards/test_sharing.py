@@ -170,14 +170,17 @@ def test_another_weight_batch_or_label_asks_nothing_and_another_reward_only_for_
 
 
 def test_variants_of_an_ablation_share_their_scores(folder: Path) -> None:
+    judged = recipe(folder, ASSEMBLED)
+    judged["stages"]["kept"] = {**recipe(folder, ASSEMBLED)["stages"]["segment"], "from": {"images": "keep"}}
+    (folder / "judged.yaml").write_text(yaml.safe_dump({**judged, "report": {"scores": "kept"}}))
     data = {
-        "recipe": "assembled.yaml",
-        "metric": "caption_reward",
+        "recipe": "judged.yaml",
+        "metric": "segment_reward",
         "variants": {"both": [], "one": ["stages.keep.options.rewards=[caption_reward]"]},
     }
     (folder / "which.yaml").write_text(yaml.safe_dump(data))
     status = {row.id: row.status for row in open_ablation(folder / "which.yaml", store=folder / "store").plan}
-    assert {name for name, found in status.items() if found == "run" and "keep" not in name} == {
+    assert {name for name, found in status.items() if found == "run" and not name.endswith((":keep", ":kept"))} == {
         "both:texts", "both:draw", "both:caption", "both:segment",
     }  # fmt: skip
     done = selma_core.ablate(folder / "which.yaml", store=folder / "store")
