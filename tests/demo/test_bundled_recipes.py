@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 import selma_core
 from selma_core.ablation import open_ablation
-from selma_core.graph.node import Graph
+from selma_core.graph.node import Node
 from tests import tiny_models
 
 REGISTRY = Path(__file__).parents[2] / "registry/selma_registry"
@@ -70,14 +70,29 @@ def test_a_bundled_ablation_plans_without_a_network(name: str, tmp_path: Path) -
     assert len({claim.text for claim in claims}) == len(claims)
 
 
-def graph_of(name: str, store: Path) -> Graph:
-    """The graph of an ablation's first variant and seed."""
-    return open_ablation(name, store=store).first.graph
+def graph_of(name: str, store: Path) -> dict[str, Node]:
+    """What an ablation's rows need under its first seed; of a stage that they have differently, the first row's."""
+    nodes: dict[str, Node] = {}
+    opened = open_ablation(name, store=store)
+    for measured in opened.rows.values():
+        place = next(iter(measured.values()))
+        for node in opened.sessions[place.session].graph:
+            nodes.setdefault(node.id, node)
+    return nodes
+
+
+@pytest.mark.parametrize("name", [path.stem for path in ABLATIONS])
+def test_a_row_called_base_is_the_model_as_it_is(name: str, tmp_path: Path) -> None:
+    opened = open_ablation(name, store=tmp_path / "store")
+    for place in opened.rows.get("base", {}).values():
+        graph = opened.sessions[place.session].graph
+        drawn = next(node for node in graph if node.id == f"sample[{place.variant}]")
+        assert "adapter" not in drawn.inputs
 
 
 def test_the_joint_runs_of_table_2_are_what_the_recipe_says(tmp_path: Path) -> None:
     graph = graph_of("selma_table2", tmp_path)
-    steps = {node.id: node.bound.steps for node in graph if node.label in ("joint", "expert")}
+    steps = {node.id: node.bound.steps for node in graph.values() if node.label in ("joint", "expert")}
     experts = [count for name, count in steps.items() if name.startswith("expert")]
     assert steps["joint[3]"] == steps["joint[5]"] == experts[0]
     assert steps["joint[5_long]"] == sum(experts)
@@ -111,11 +126,11 @@ def test_the_guide_lists_every_bundled_ablation(root: Path) -> None:
 def test_shapes_joint_trains_jointly_for_one_expert_and_for_five(tmp_path: Path) -> None:
     opened = open_ablation("shapes_joint", store=tmp_path / "store")
     merged, once, five = (opened.sessions[name].graph for name in ("merged", "joint_1x", "joint_5x"))
-    assert merged["sample[joint]"].fingerprint == merged["sample[merged]"].fingerprint
+    assert merged["sample[joint]"].inputs["adapter"] == ("merge",)
     steps = [graph["joint"].bound.steps for graph in (once, five)]
-    experts = [node.bound.steps for node in once if node.label == "expert"]
+    experts = [node.bound.steps for node in merged if node.label == "expert"]
     assert steps == [experts[0], sum(experts)]
-    assert once["joint"].bound.batch_size == five["joint"].bound.batch_size == once["expert[count]"].bound.batch_size
+    assert once["joint"].bound.batch_size == five["joint"].bound.batch_size == merged["expert[count]"].bound.batch_size
 
 
 @pytest.mark.usefixtures("no_network")
