@@ -11,7 +11,7 @@ WORKERS     ?= 2
 
 # The shapes world's ablations, in an order that shares the most work, and where their pictures go
 ABLATIONS   ?= selma_table2 rank_and_steps lora_vs_dora_vs_full selma_gt_vs_auto selma_llm selma_weak_to_strong merging \
-               longalign_omega finerewards_assembly sur_ablation
+               longalign_lengths longalign_omega finerewards_assembly sur_ablation
 RESULTS     ?= results
 
 .PHONY: setup setup-llm demo demo-llm ablations test test-all lint types contracts docs wheel check clean

@@ -10,6 +10,7 @@ import pytest
 from selma_plugins.prompts.benchmark import BenchmarkPrompts
 from selma_plugins.prompts.options import BenchmarkPromptsOptions
 
+from selma_core.errors import UserError
 from selma_core.protocols import PromptJob, PromptSource
 
 HEAD = "item_id,text,proposition_id,dependency,category_broad,category_detailed,tuple,question_natural_language"
@@ -61,3 +62,15 @@ def test_limit_is_nested_in_per_group(bench: Any) -> None:
     assert set(p.id for p in read(bench, per_group=4, limit=5)) < set(p.id for p in read(bench, per_group=4))
     assert len(read(bench, limit=7)) == 7
     assert len(read(bench, per_group=100)) == 60
+
+
+def test_only_the_named_groups(bench: Any) -> None:
+    assert Counter(p.meta["group"] for p in read(bench, groups=["A", "C"])) == {"A": 20, "C": 20}
+    assert set(read(bench, groups=["B"], per_group=3)) == {
+        p for p in read(bench, per_group=3) if p.meta["group"] == "B"
+    }
+
+
+def test_a_group_that_is_not_there_is_named_with_the_nearest(bench: Any) -> None:
+    with pytest.raises(UserError, match="benchmark 'bench' has no group 'a'.*A"):
+        read(bench, groups=["a"])

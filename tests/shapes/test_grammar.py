@@ -13,6 +13,7 @@ from selma_plugins.shapes.grammar import (
     held_out_texts,
     in_vocabulary,
     long_prompts,
+    prompts_by_length,
     sample_prompts,
     scene_of,
     unknown_words,
@@ -20,6 +21,7 @@ from selma_plugins.shapes.grammar import (
 )
 from selma_plugins.shapes.oracle import answer
 from selma_plugins.shapes.questions import questions_of
+from selma_plugins.shapes.reading import read
 from selma_plugins.shapes.render import render
 from selma_plugins.shapes.scene import RARE_PAIRS
 from selma_plugins.shapes.words import split
@@ -62,7 +64,7 @@ def test_held_out_splits_are_apart() -> None:
     validation = {p.text for p in validation_prompts(500)}
     assert not benchmark & validation
     held = held_out_texts()
-    assert held == benchmark | validation | {p.text for p in long_prompts()}
+    assert held == benchmark | validation | {p.text for p in prompts_by_length()}
     for skill in EVERY_SKILL:
         assert not held & {p.text for p in sample_prompts(skill, 200, 1, exclude=held)}
 
@@ -100,3 +102,15 @@ def test_unknown_skills_and_too_many_prompts_are_refused() -> None:
         sample_prompts("poetry", 1, 0)
     with pytest.raises(ValueError, match="500"):
         validation_prompts(501)
+
+
+def test_a_long_scene_told_in_part_says_that_part() -> None:
+    prompts, whole = prompts_by_length(), long_prompts()
+    assert [p.text for p in prompts if p.skill == "four"] == [p.text for p in whole]
+    for n, word in enumerate(("one", "two", "three"), start=1):
+        part = [p for p in prompts if p.skill == word]
+        assert len(part) == len(whole)
+        for short, full in zip(part, whole, strict=True):
+            assert short.spec == read(short.text)
+            assert short.spec.groups == full.spec.groups[:n]
+            assert short.spec.background == full.spec.background

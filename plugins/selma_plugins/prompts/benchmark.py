@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from selma_core.data import Prompt, PromptBatch
+from selma_core.errors import UserError, did_you_mean
 from selma_core.protocols import Context, PromptJob
 from selma_plugins.benchmarks.item import BenchmarkItem
 from selma_plugins.benchmarks.read import contents, read_items
@@ -25,7 +26,8 @@ class BenchmarkPrompts:
         if job.done:
             return
         found = list(read_items(job.context.entry("benchmarks", self._options.benchmark)).values())
-        chosen = subset(found, self._options.per_group, self._options.limit)
+        wanted = of_groups(found, self._options.groups, self._options.benchmark)
+        chosen = subset(wanted, self._options.per_group, self._options.limit)
         if len(chosen) < len(found):
             name = self._options.benchmark
             job.context.warn(f"a fixed subset of benchmark '{name}': {len(chosen)} of {len(found)} prompts")
@@ -34,6 +36,20 @@ class BenchmarkPrompts:
     def contents(self, context: Context) -> Mapping[str, Any]:
         """`{format, prompts, questions, groups: {name: prompts}}` of the whole benchmark."""
         return contents(context.entry("benchmarks", self._options.benchmark))
+
+
+def of_groups(prompts: Sequence[BenchmarkItem], groups: Sequence[str], benchmark: str) -> list[BenchmarkItem]:
+    """The prompts of the named groups; of all, where none is named.
+
+    Raises:
+        UserError: the benchmark has no such group.
+    """
+    known = dict.fromkeys(one.group for one in prompts if one.group)
+    for group in groups:
+        if group not in known:
+            hint = did_you_mean(group, known) if known else "it has no groups"
+            raise UserError(f"benchmark '{benchmark}' has no group '{group}'; {hint}")
+    return [one for one in prompts if not groups or one.group in groups]
 
 
 def subset(prompts: Sequence[BenchmarkItem], per_group: int | None, limit: int | None) -> list[BenchmarkItem]:

@@ -79,6 +79,7 @@ class BenchmarkPromptsOptions:
     """The prompts of a benchmark."""
 
     benchmark: str = entry("benchmarks", help="whose prompts")
+    groups: list[str] = option([], help="only these groups of it; empty = all", added=True)
     per_group: int | None = option(
         None, help="a fixed subset: so many of each group", check=attrs.validators.optional(at_least(1))
     )

@@ -8,7 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from selma_plugins.shapes import narrative
-from selma_plugins.shapes.grammar import ShapePrompt, benchmark_prompts, long_prompts, validation_prompts
+from selma_plugins.shapes.grammar import (
+    ShapePrompt,
+    benchmark_prompts,
+    long_prompts,
+    prompts_by_length,
+    validation_prompts,
+)
 from selma_plugins.shapes.questions import questions_of
 
 COLUMNS = (
@@ -39,6 +45,7 @@ def files() -> dict[str, str]:
     return {
         "shapes.csv": csv_of(benchmark_prompts(), "shapes"),
         "shapes_long.csv": csv_of(long_prompts(), "shapes"),
+        "shapes_lengths.csv": csv_of(prompts_by_length(), "shapes"),
         "shapes_narrative.csv": csv_of(narrative.benchmark(), "shapes"),
         "shapes_narrative_plain.csv": csv_of(narrative.benchmark(plain=True), "shapes"),
         "shapes_validation.csv": csv_of(validation_prompts(VALIDATION_SIZE), "shapesval"),

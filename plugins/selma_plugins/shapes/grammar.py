@@ -11,7 +11,7 @@ from random import Random
 from attrs import frozen
 
 from selma_plugins.shapes.captions import STYLES, write
-from selma_plugins.shapes.long_scenes import LONG, long_spec, long_text
+from selma_plugins.shapes.long_scenes import LONG, first_of, long_spec, long_text, shortened
 from selma_plugins.shapes.scene import (
     BACKGROUNDS,
     COLORS,
@@ -35,6 +35,7 @@ __all__ = [
     "held_out_texts",
     "in_vocabulary",
     "long_prompts",
+    "prompts_by_length",
     "sample_prompts",
     "scene_of",
     "unknown_words",
@@ -48,6 +49,7 @@ VALIDATION_SEED = 77_001
 BENCHMARK_PER_SKILL = 65
 LONG_SEED = 31_007
 LONG_BENCHMARK = 120
+LENGTHS = ("one", "two", "three", "four")
 VALIDATION_MOST = 500  # `validation_prompts` gives up to this many
 
 # Share of prompts with a single object, per skill; over all skills about an eighth.
@@ -171,9 +173,18 @@ def long_prompts() -> list[ShapePrompt]:
     return list(_long())
 
 
+def prompts_by_length() -> list[ShapePrompt]:
+    """The long scenes told up to their first, second, third and fourth object; `skill` is that number as a word."""
+    return [
+        ShapePrompt(shortened(prompt.text, n), word, first_of(prompt.spec, n))
+        for n, word in enumerate(LENGTHS, start=1)
+        for prompt in _long()
+    ]
+
+
 def held_out_texts() -> frozenset[str]:
-    """The texts of both benchmarks and of all validation prompts, for `exclude` in training."""
-    return frozenset(p.text for p in (*_benchmark(), *_long(), *_validation()))
+    """The texts of all benchmarks and of all validation prompts, for `exclude` in training."""
+    return frozenset(p.text for p in (*_benchmark(), *prompts_by_length(), *_validation()))
 
 
 def scene_of(prompt: ShapePrompt, seed: int) -> Scene:

@@ -23,6 +23,17 @@ def long_spec(rng: Random) -> Spec:
     return Spec(groups, (), rng.choice(BACKGROUNDS))
 
 
+def first_of(spec: Spec, n: int) -> Spec:
+    """The scene with only its first `n` objects."""
+    return Spec(spec.groups[:n], (), spec.background)
+
+
+def shortened(text: str, n: int) -> str:
+    """A text of `long_text` with the sentences of its first `n` objects, and the one about the background."""
+    *sentences, background, _ = text.split(" .")
+    return " .".join([*sentences[:n], background, ""])
+
+
 def long_text(spec: Spec, rng: Random) -> str:
     """One sentence an object, in the spec's order, then one about the background."""
     sentences = [f"{rng.choice(FIRST)} {phrase(spec.groups[0], rng)} ."]
