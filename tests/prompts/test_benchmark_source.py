@@ -66,11 +66,10 @@ def test_limit_is_nested_in_per_group(bench: Any) -> None:
 
 def test_only_the_named_groups(bench: Any) -> None:
     assert Counter(p.meta["group"] for p in read(bench, groups=["A", "C"])) == {"A": 20, "C": 20}
-    assert set(read(bench, groups=["B"], per_group=3)) == {
-        p for p in read(bench, per_group=3) if p.meta["group"] == "B"
-    }
+    some = [p for p in read(bench, per_group=3) if p.meta["group"] == "B"]
+    assert list(read(bench, groups=["B"], per_group=3)) == some
 
 
 def test_a_group_that_is_not_there_is_named_with_the_nearest(bench: Any) -> None:
-    with pytest.raises(UserError, match="benchmark 'bench' has no group 'a'.*A"):
+    with pytest.raises(UserError, match=r"benchmark 'bench' has no group 'a'.*A"):
         read(bench, groups=["a"])
