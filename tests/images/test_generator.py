@@ -122,7 +122,7 @@ def test_prompts_that_are_cut_are_counted(models: Any) -> None:
     (line,) = lines
     assert line == (
         "1 of 2 prompts are cut: 11 tokens have no effect "
-        "(first: 'two cats and a very long red hat', 14 tokens of 25 used)"
+        "(first: 'two cats and a very long red hat', 14 tokens of 25 used); the text encoder 'chunked' reads on"
     )
 
 

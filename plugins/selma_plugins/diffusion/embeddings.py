@@ -89,9 +89,10 @@ def warn_cut(
     long = [(text, use) for text, use in zip(every, used, strict=False) if use.dropped]
     if long:
         text, use = long[0]
+        more = "; the text encoder 'chunked' reads on" if isinstance(reader, PipelineEncoder) else ""
         warn(
             f"{len(long)} of {len(every)} prompts are cut: {sum(use.dropped for _, use in long)} tokens have no effect "
-            f"(first: '{text[:60]}', {use.tokens} tokens of {use.tokens + use.dropped} used)"
+            f"(first: '{text[:60]}', {use.tokens} tokens of {use.tokens + use.dropped} used){more}"
         )
     return used
 
