@@ -64,7 +64,7 @@ def page(source: ReportSource, notes: list[str]) -> dict[str, Any]:
         "recipe": source.recipe.name,
         "summary": source.title[1],
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "seed": data.get("seed", 0),
+        "seeds": source.result.get("seeds") or [data.get("seed", 0)],
         "seconds": float(source.result.get("seconds") or 0.0),
         "outcomes": settings.outcomes(source),
         "headline": source.headline,

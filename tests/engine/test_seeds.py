@@ -135,6 +135,7 @@ def test_an_ablation_has_a_report_and_says_how_to_repeat_it(file: Path, folder: 
     done = selma_core.ablate(file, ["stages.bench.options.n=5"], store=folder / "store", seeds=[3])
     assert done.report is not None
     text = done.report.read_text()
+    assert "<dt>Seed</dt><dd>3</dd>" in text
     assert "--seeds 3," in text
     assert f"<h1>{file.stem}</h1>" in text
     assert f"<dd>{done.recipe.name}</dd>" in text
