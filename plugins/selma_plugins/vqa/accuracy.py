@@ -7,7 +7,7 @@ For questions of one's own, or of a language model, take `dsg` or `tifa`: their 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -23,6 +23,7 @@ from selma_plugins.evaluation.asking import Asked, ask
 from selma_plugins.vqa.groups import groups_of
 from selma_plugins.vqa.named import NUMBERS, colours_in, numbers_in
 from selma_plugins.vqa.named import questions as questions_of
+from selma_plugins.vqa.observed import means_by, observed
 from selma_plugins.vqa.options import SemanticAccuracyOptions
 
 RULES = ("mean", "all")
@@ -74,7 +75,7 @@ class SemanticAccuracy:
 
     def score(self, atoms: Sequence[Atom], spec: Any, rule: str) -> float | None:
         """The value of one image in [0, 1]; None when nothing was observed of it."""
-        values = [value for _, value in _observed(atoms, spec)]
+        values = [value for _, value in observed(atoms, spec)]
         if rule == "mean":
             return fmean(values) if values else None
         if rule != "all":
@@ -94,11 +95,7 @@ class SemanticAccuracy:
             judge=self._options.judge.use,
             expected=lambda spec: len(spec["questions"]),
         )
-        found: dict[str, list[float]] = defaultdict(list)
-        for row in rows:
-            for question, value in _observed(row.atoms, specs[row.prompt_id]):
-                found[question["category"]].append(value)
-        return attrs.evolve(summary, categories={name: 100.0 * fmean(found[name]) for name in sorted(found)})
+        return attrs.evolve(summary, categories=means_by("category", rows, specs))
 
     def _spec(self, prompt: Prompt) -> dict[str, Any]:
         groups = groups_of(prompt)
@@ -144,8 +141,3 @@ def _atom(asked: Asked, reply: ChatReply) -> Atom:
     if found is None:
         data["unclear"] = True
     return Atom(key=asked.key, value=float(found or False), raw=reply.text, data=data)
-
-
-def _observed(atoms: Sequence[Atom], spec: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], float]]:
-    values = {atom.key: atom.value for atom in atoms if atom.status == "ok" and atom.value is not None}
-    return [(question, values[question["id"]]) for question in spec["questions"] if question["id"] in values]

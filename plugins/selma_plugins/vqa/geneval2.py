@@ -11,7 +11,6 @@ the file count, also those about an `a` (`How many pigs ...`: one) that `atom_co
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -26,6 +25,7 @@ from selma_plugins.benchmarks.item import BenchmarkItem
 from selma_plugins.benchmarks.matching import known_prompt
 from selma_plugins.benchmarks.read import read_items
 from selma_plugins.evaluation.asking import Asked, ask
+from selma_plugins.vqa.observed import means_by, observed
 from selma_plugins.vqa.options import GenEval2Options
 from selma_plugins.vqa.probabilities import Probabilities
 
@@ -79,7 +79,7 @@ class GenEval2:
 
     def score(self, atoms: Sequence[Atom], spec: Any, rule: str) -> float | None:
         """The mean over the observed questions of an image, in [0, 1]."""
-        return soft_tifa([value for _, value in _observed(atoms, spec)], rule)
+        return soft_tifa([value for _, value in observed(atoms, spec)], rule)
 
     def aggregate(self, rows: Sequence[ItemAtoms], specs: Mapping[str, Any], rule: str) -> Summary:
         """The mean over prompts, per atom count (groups), and per skill (categories: always arithmetic)."""
@@ -92,11 +92,7 @@ class GenEval2:
             judge=self._options.judge.use,
             expected=lambda spec: len(spec["questions"]),
         )
-        skills: dict[str, list[float]] = defaultdict(list)
-        for row in rows:
-            for question, value in _observed(row.atoms, specs[row.prompt_id]):
-                skills[question["skill"]].append(value)
-        return attrs.evolve(summary, categories={name: 100 * fmean(skills[name]) for name in sorted(skills)})
+        return attrs.evolve(summary, categories=means_by("skill", rows, specs))
 
     def _asked(self, item: ImageItem, question: Mapping[str, Any]) -> Asked:
         text = self._options.question_template.replace("{question}", question["question"])
@@ -155,8 +151,3 @@ def choices_of(question: str, answer: str) -> tuple[str, ...]:
 def _right(request: ChatRequest) -> tuple[str, ...]:
     """The choices that are right: all spellings of a number, the first of yes and no."""
     return request.choices[:1] if request.choices == YES_NO else request.choices
-
-
-def _observed(atoms: Sequence[Atom], spec: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], float]]:
-    values = {atom.key: atom.value for atom in atoms if atom.status == "ok" and atom.value is not None}
-    return [(question, values[question["id"]]) for question in spec["questions"] if question["id"] in values]
