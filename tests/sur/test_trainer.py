@@ -10,6 +10,7 @@ import pytest
 import torch
 from selma_plugins.diffusion.loading import load_pipeline
 from selma_plugins.diffusion.matched import encoder_for
+from selma_plugins.encoders.clip import PipelineEncoder
 from selma_plugins.sur.encoder import SurEncoder
 from selma_plugins.sur.options import SurEncoderOptions, SurOptions
 
@@ -18,10 +19,16 @@ from selma_core.data import ImageItem
 from selma_core.errors import ArtifactError, UserError
 from selma_core.options import Slot
 from selma_core.protocols import Embeddings, LearntEncoder, TextEncoder, TrainedAdapter
+from selma_core.records import NoOptions
 from tests import tiny_models
 from tests.sur.conftest import SurContext, Train
 
 ALONE = {"llm_weight": 0.0, "teacher": ""}
+ORDINARY = ("a plain table", "two green chairs", "a lamp on a desk")
+
+
+def pair_of(item: ImageItem, simple: str, full: str) -> ImageItem:
+    return attrs.evolve(item, prompt=attrs.evolve(item.prompt, text=full, meta={"simple": simple, "complex": full}))
 
 
 def same(one: TrainedAdapter, other: TrainedAdapter) -> bool:
@@ -55,6 +62,22 @@ def test_the_prompt_loss_makes_simple_prompts_like_complex_ones(train: Train, ki
     options = {"diffusion_weight": 0.0, "prompt_weight": 1.0, "kind": kind, "eta": 1.0, "lr": 3e-3, **ALONE}
     made = train(steps=60, log_every=10, **options)
     assert made.curve[-1]["prompt"] < 0.7 * made.curve[0]["prompt"]
+
+
+def test_what_pairs_tell_alike_twice_is_left_alone(
+    train: Train, pairs: tuple[ImageItem, ...], base: Path, tmp_path: Path
+) -> None:
+    alike = [pair_of(item, text, text) for item, text in zip(pairs, ORDINARY, strict=False)]
+    plain = PipelineEncoder(NoOptions()).encode(load_pipeline(base, torch.float32), list(ORDINARY)).hidden
+    options = {"diffusion_weight": 0.0, "prompt_weight": 1.0, "kind": "mse", "eta": 1.0, "lr": 3e-3, **ALONE}
+    change = []
+    for weight in (0.0, 100.0):
+        made = train((*alike, *pairs[3:]), steps=60, log_every=10, keep_weight=weight, **options)
+        file = stored(tmp_path / f"adapter{weight}", made)
+        change.append((encoded(file, base, tmp_path / f"work{weight}", *ORDINARY) - plain).square().mean().item())
+        assert made.curve[-1]["prompt"] < made.curve[0]["prompt"]  # and the others are still taught
+        assert made.metadata["weights"]["keep"] == weight
+    assert change[1] < 0.5 * change[0]
 
 
 def test_the_teacher_s_loss_falls_and_its_projection_is_kept(train: Train) -> None:

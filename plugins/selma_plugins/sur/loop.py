@@ -1,9 +1,11 @@
 """The training loop with the adapter's three losses. Resumes bit by bit, as the loop it extends.
 
     loss = w_diffusion |denoiser(z_t, t, out) - target|^2 + w_prompt D(out, complex) + w_llm D(t, v)
+           + w_keep |out - x|^2
 
-with (out, t, l) = adapter(simple) and v the projected vector of the language model. Source: arXiv 2305.05189, section
-3.3. The embedding reaches the denoiser with its gradient, which the released code cuts off.
+with (out, t, l) = adapter(simple), x the simple prompt's own embedding and v the projected vector of the language
+model. Source: arXiv 2305.05189, section 3.3. The embedding reaches the denoiser with its gradient, which the released
+code cuts off. The last term is this project's, for pairs whose two prompts are the same: these need no adapter.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ class Lesson:
     Attributes:
         network: the adapter, on the device. projection: from the teacher's width to the adapter's, None without one.
         complexes: the complex prompt of each image; embeddings: of these. vectors [N, D]: the teacher's, or None.
+        alike [N] bool: its simple prompt is the same.
         masked: padding is left out. dropout_seed: of the run; a step's dropout depends on it and the step only.
     """
 
@@ -41,6 +44,7 @@ class Lesson:
     complexes: Sequence[str]
     embeddings: EmbeddingCache
     vectors: Tensor | None
+    alike: Tensor
     masked: bool
     dropout_seed: int
 
@@ -89,6 +93,9 @@ class SurLoop(Loop):
             target = self.lesson.embeddings.batch([self.lesson.complexes[i] for i in index]).hidden
             student = adapted.out if options.prompt_target == "out" else adapted.delta
             losses["prompt"] = distance(student, target.to(self.device), taught)
+        if options.keep_weight:
+            alike = taught & self.lesson.alike[index].to(self.device)[:, None]
+            losses["keep"] = Distance(kind="mse", normalise="mean")(adapted.out, simple, alike)
         if self.lesson.vectors is not None and self.lesson.projection is not None:
             vector = self.lesson.projection(self.lesson.vectors[index].to(self.device))
             losses["llm"] = distance(adapted.inner, vector[:, None], taught)
@@ -116,7 +123,12 @@ class SurLoop(Loop):
 
     def _total(self, losses: Mapping[str, Tensor]) -> Tensor:
         options = self.settings
-        weights = {"diffusion": options.diffusion_weight, "prompt": options.prompt_weight, "llm": options.llm_weight}
+        weights = {
+            "diffusion": options.diffusion_weight,
+            "prompt": options.prompt_weight,
+            "llm": options.llm_weight,
+            "keep": options.keep_weight,
+        }
         return torch.stack([weights[name] * value for name, value in losses.items()]).sum()
 
     def _log(self, window: Tensor, steps: int) -> None:

@@ -113,6 +113,12 @@ class SurOptions(TrainingOptions):
     diffusion_weight: float = option(1.0, help="of the diffusion loss; 0 = not computed", check=at_least(0))
     prompt_weight: float = option(1e-5, help="of the distance to the complex prompt's embedding", check=at_least(0))
     llm_weight: float = option(1e-5, help="of the distance to the teacher's vector", check=at_least(0))
+    keep_weight: float = option(
+        0.0,
+        help="of the change to prompts that pairs tell alike twice: they need no adapter",
+        check=at_least(0),
+        added=True,
+    )
     prompt_target: Literal["out", "l"] = option(
         "out",
         help="what is like the complex prompt: what the denoiser sees, or the adapter's own part (before 2023-11)",
@@ -147,6 +153,7 @@ class SurOptions(TrainingOptions):
         super().__attrs_post_init__()
         if self.llm_weight and not self.teacher:
             raise ValueError("llm_weight: there is no teacher to be like; name one in 'teacher', or set llm_weight: 0")
+        # keep_weight alone teaches nothing: an adapter starts by leaving everything as it is
         if not (self.llm_weight or self.prompt_weight or (self.diffusion_weight and not self.released)):
             raise ValueError("all loss weights are 0: nothing would be learnt; raise one of them")
 
