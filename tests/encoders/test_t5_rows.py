@@ -92,7 +92,12 @@ def test_the_adapter_takes_any_widths_and_each_row_by_itself(wide: int, hidden: 
     found = adapter(x)
     assert found.shape == (2, 3, out)
     assert torch.allclose(adapter(x.flip(1)).flip(1), found, atol=1e-5)
-    assert all(torch.equal(a, b) for a, b in zip(adapter.parameters(), fresh(seed, Widths(t5=wide, hidden=hidden, clip=out)).parameters(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(
+            adapter.parameters(), fresh(seed, Widths(t5=wide, hidden=hidden, clip=out)).parameters(), strict=True
+        )
+    )
 
 
 def test_t5_rows_stand_behind_clips(tiny: Tiny, t5: Path) -> None:
@@ -259,7 +264,7 @@ def test_learnt_weights_must_be_of_this_t5_and_this_model(tiny: Tiny, t5: Path, 
     attached(t5).load_learnt(tensors, card)
     with pytest.raises(ArtifactError, match=r"trained on another T5 \(sha256:"):
         attached(t5_folder(tmp_path / "other", 24, seed=8)).load_learnt(tensors, card)
-    with pytest.raises(ArtifactError, match="is for a T5 of width 24, '.*' has 16"):
+    with pytest.raises(ArtifactError, match=r"is for a T5 of width 24, '.*' has 16"):
         attached(t5_folder(tmp_path / "small", 16)).load_learnt(tensors, card)
     with pytest.raises(ArtifactError, match=r"do not fit its card, first: 'adapter\.norm1\.weight'"):
         attached(t5).load_learnt({k: v for k, v in tensors.items() if "norm1.weight" not in k}, card)

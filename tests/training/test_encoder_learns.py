@@ -11,19 +11,21 @@ import pytest
 import torch
 from PIL import Image
 from selma_plugins.diffusion.loading import load_pipeline
-from selma_plugins.diffusion.matched import encoder_for, pair_card, passed_on
+from selma_plugins.diffusion.matched import encoder_for
 from selma_plugins.encoders.t5 import T5Rows
 from selma_plugins.encoders.text_adapter import Widths, fresh
 from selma_plugins.images.generator import DiffusersGenerator
 from selma_plugins.images.options import DiffusersOptions
+from selma_plugins.reward_training.trainer import RewardLoraTrainer
 
 import selma_core
 from selma_core.artifacts.adapter import adapter_file, read_card, read_layers, write_adapter
 from selma_core.artifacts.encoder import read_learnt
 from selma_core.errors import ArtifactError
 from selma_core.options import Slot
-from selma_core.protocols import ImageJob, TrainedAdapter
+from selma_core.protocols import ImageJob, TrainedAdapter, TrainJob
 from tests.long_stage import LongContext, t5_folder
+from tests.reward_training.conftest import PROMPTS, REWARDS, options_of
 from tests.tiny_stage import items, requests
 
 OPTIONS = {"clip_len": 12, "t5_len": 10, "t5_hidden": 8}
@@ -154,18 +156,24 @@ def test_training_goes_on_from_an_adapter(teach: Train, tmp_path: Path) -> None:
     assert not same(further, first)
 
 
-def test_a_reward_trainer_passes_it_on_as_it_is(
-    teach: Train, models: Callable[[str], Path], pictures: Any, tmp_path: Path
+def test_phase_r_reads_with_the_adapter_and_leaves_it_as_it_is(
+    teach: Train, models: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """Phase R: the adapter is frozen."""
-    file = stored(tmp_path / "one", teach())
-    learnt = passed_on(file)
-    card = pair_card(Slot(), [file], LongContext(tmp_path))
-    assert card["longalign"]["widths"] == {"t5": 24, "hidden": 8, "clip": 32}
-    on = TrainedAdapter(tensors={}, metadata={"base": "tiny", **card}, encoder=learnt)
-    assert torch.equal(
-        encoded(stored(tmp_path / "on", on), models("epsilon"), tmp_path), encoded(file, models("epsilon"), tmp_path)
-    )
+    class Rewarding(LongContext):
+        def reward(self, slot: Slot) -> Any:
+            return REWARDS[slot.use]()
+
+    first = teach()
+    file = stored(tmp_path / "one", first)
+    context = Rewarding(tmp_path / "reward")
+    context.workdir.mkdir()
+    job = TrainJob(context=context, images=(), adapter=file, prompts=PROMPTS)
+    made = RewardLoraTrainer(options_of(models("epsilon"))).train(job)
+    assert made.encoder.keys() == first.encoder.keys()
+    assert all(torch.equal(value, first.encoder[name]) for name, value in made.encoder.items())
+    assert made.metadata["longalign"] == first.metadata["longalign"]
+    on = stored(tmp_path / "on", made)
+    assert torch.equal(encoded(on, models("epsilon"), tmp_path), encoded(file, models("epsilon"), tmp_path))
 
 
 def test_two_are_merged_by_their_mean(teach: Train, models: Callable[[str], Path], tmp_path: Path) -> None:

@@ -72,4 +72,9 @@ def test_two_processes_equal_one(models: Any, tmp_path: Path, root: Path, taught
 def _environment(root: Path) -> dict[str, str]:
     import os
 
-    return {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    return {
+        **os.environ,
+        "PYTHONPATH": f"{root}:{root}/plugins:{root}/registry",
+        "OMP_NUM_THREADS": "1",
+        "ACCELERATE_USE_CPU": "true",
+    }

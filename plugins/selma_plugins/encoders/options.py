@@ -50,7 +50,10 @@ class LongAlignOptions:
     max_tokens: int | None = option(None, help=_TOKENS, check=_room)
     # the T5 rows, whose adapter comes with the adapter that was trained with them
     t5: str | None = entry(
-        "models", None, help="T5 whose adapted rows stand behind CLIP's (SD 1.x, SD 2), as t5_large; null = none", added=True
+        "models",
+        None,
+        help="T5 whose adapted rows stand behind CLIP's (SD 1.x, SD 2), as t5_large; null = none",
+        added=True,
     )
     t5_len: int = option(240, help="T5 rows of every prompt", check=at_least(2), added=True)
     t5_mask: bool = option(

@@ -90,9 +90,13 @@ class T5Branch:
         try:
             widths = Widths(**about["widths"])
         except (KeyError, TypeError):
-            raise ArtifactError(f"the adapter's card has no '{CARD}.widths': its encoder learnt no T5 adapter") from None
+            raise ArtifactError(
+                f"the adapter's card has no '{CARD}.widths': its encoder learnt no T5 adapter"
+            ) from None
         if widths.t5 != self._rows.width:
-            raise ArtifactError(f"the adapter is for a T5 of width {widths.t5}, '{self._options.t5}' has {self._rows.width}")
+            raise ArtifactError(
+                f"the adapter is for a T5 of width {widths.t5}, '{self._options.t5}' has {self._rows.width}"
+            )
         pin, found = about.get("t5_pin"), self._rows.pin
         if pin is not None and found is not None and pin != found:
             raise ArtifactError(

@@ -38,7 +38,8 @@ class Loop:
         options: of the trainer. weights: the trainable ones by name. denoiser: may be wrapped for several processes.
         predict, objective, data: what is computed. accelerator: of accelerate; device: where. workdir: for checkpoints.
         progress, warn: to the user. learner: what of the text encoder learns too, its weights being among `weights`;
-        the embeddings of `data` are then its states. rows: of the curve. step: steps done. best: (held-out loss, step, weights) so far.
+        the embeddings of `data` are then its states. rows: of the curve. step: steps done. best: (held-out loss, step,
+        weights) so far.
     """
 
     options: TrainingOptions
