@@ -79,8 +79,8 @@ def released_adapter(t5: int, hidden: int, clip: int, seed: int = 4) -> dict[str
         gate = nn.ModuleDict({"proj": nn.Linear(width, 8 * width)})
         return nn.ModuleDict({"net": nn.Sequential(gate, nn.Dropout(), nn.Linear(4 * width, out))})
 
-    parts = {"ff1": forward(t5, hidden), "ff2": forward(hidden, clip), "norm1": nn.LayerNorm(t5), "norm2": nn.LayerNorm(hidden)}  # fmt: skip
-    return nn.ModuleDict(parts).state_dict()
+    norms = {"norm1": nn.LayerNorm(t5), "norm2": nn.LayerNorm(hidden)}
+    return nn.ModuleDict({"ff1": forward(t5, hidden), "ff2": forward(hidden, clip), **norms}).state_dict()
 
 
 def by_hand(state: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
@@ -211,7 +211,7 @@ def test_what_is_no_released_file_is_told(files: dict[str, Any], tmp_path: Path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ArtifactError, match=r"holds neither diffusion_pytorch_model\.safetensors nor"):
         tried(adapter=tmp_path / "empty")
-    with pytest.raises(UserError, match="holds no unet/config.json"):
+    with pytest.raises(UserError, match=r"holds no unet/config\.json"):
         convert(tmp_path / "out", adapter=files["adapter"], loras=[files["s"]], unet=tmp_path / "empty")
     with pytest.raises(UserError, match="exists; name a folder that does not"):
         convert(tmp_path, adapter=files["adapter"], loras=[])

@@ -121,7 +121,7 @@ def convert(
 
     Args: out = a folder that does not exist yet. adapter = the T5 adapter's folder or file. loras = LoRA files, whose
         deltas are added; none = the T5 adapter alone, to start a training from. base, t5, splitter = as the card
-        names them. unet = folder with the UNet's `config.json`, or of the pipeline; None = that of Stable Diffusion 1.x.
+        names them. unet = folder with the UNet's `config.json`, or of the pipeline; None = Stable Diffusion 1.x's.
 
     Raises:
         ArtifactError: a file cannot be read, or holds something else. UserError: `out` exists; there is no UNet.
