@@ -29,7 +29,7 @@ from selma_core.protocols import (
     TextEncoder,
     TrainableEncoder,
 )
-from selma_core.testing import check_text_encoder
+from selma_core.testing import ConformanceError, check_text_encoder
 from tests.long_stage import LongContext, t5_folder
 
 TEXT = "a red cat. two hats! a blue circle left of it"
@@ -216,6 +216,41 @@ def test_cached_states_come_back_from_disk(tiny: Tiny, t5: Path, tmp_path: Path)
 
 def test_it_passes_the_conformance_kit(tiny: Tiny, t5: Path) -> None:
     check_text_encoder(lambda _: loaded(t5, tiny("sd")), None, pipeline=tiny("sd"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("no raw", "states must have 'raw'"),
+        ("raw left", "without 'raw'"),
+        ("frozen", r"no gradient reaches \['adapter"),
+    ],
+)
+def test_the_kit_finds_a_learner_that_teaches_nothing(tiny: Tiny, t5: Path, fault: str, words: str) -> None:
+    one = loaded(t5, tiny("sd"))
+    right = one.learner(tiny("sd"), 0)
+    assert right is not None
+
+    extra = {"adapter.unused": torch.nn.Parameter(torch.zeros(1))} if fault == "frozen" else {}
+
+    class Wrong:
+        about = right.about
+
+        @property
+        def weights(self) -> dict[str, torch.nn.Parameter]:
+            return {**right.weights, **extra}
+
+        def states(self, pipeline: Any, prompts: Sequence[str]) -> Embeddings:
+            found = right.states(pipeline, prompts)
+            return attrs.evolve(found, raw=None) if fault == "no raw" else found
+
+        def adapt(self, states: Embeddings, seed: int | None) -> Embeddings:
+            found = right.adapt(states, seed)
+            return attrs.evolve(found, raw=states.raw) if fault == "raw left" else found
+
+    one.learner = lambda *_: Wrong()  # type: ignore[assignment, method-assign, return-value]
+    with pytest.raises(ConformanceError, match=words):
+        check_text_encoder(lambda _: one, None, pipeline=tiny("sd"))
 
 
 def test_what_does_not_go_is_told(tiny: Tiny, t5: Path, tmp_path: Path, folder: Callable[[str], Path]) -> None:

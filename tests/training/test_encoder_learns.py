@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from selma_plugins.diffusion.loading import load_pipeline
 from selma_plugins.diffusion.matched import encoder_for
+from selma_plugins.encoders import text_adapter
 from selma_plugins.encoders.t5 import T5Rows
 from selma_plugins.encoders.text_adapter import Widths, fresh
 from selma_plugins.images.generator import DiffusersGenerator
@@ -98,6 +99,14 @@ def test_a_small_update_of_the_adapter_is_not_lost(teach: Train) -> None:
     name = "adapter.norm1.weight"  # starts at 1, where bf16 has steps of 1 / 128
     assert 0 < (one.encoder[name] - 1).abs().max() < 2e-6
     assert 2e-5 < (more.encoder[name] - 1).abs().max() < 1.1e-4
+
+
+def test_dropout_is_on_in_training(teach: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_it = teach(steps=1)
+    monkeypatch.setattr(text_adapter, "DROPOUT", 0.0)
+    without = teach(steps=1)
+    name = "adapter.norm1.weight"
+    assert not torch.equal(with_it.encoder[name], without.encoder[name])
 
 
 def test_a_dropped_caption_has_t5_rows_of_the_empty_text(teach: Train, tmp_path: Path) -> None:

@@ -50,10 +50,8 @@ class LongAlignEncoder:
             UserError: for a pipeline with other encoders; with `t5`, before an adapter was loaded.
             ArtifactError: the T5 adapter is for another model.
         """
-        if self._options.t5 is None:
-            return self._clip(pipeline, prompts)
-        rows = self._t5().rows(pipeline, prompts)
-        return behind(self._clip(pipeline, prompts), rows)
+        found = self._clip(pipeline, prompts)
+        return found if self._options.t5 is None else behind(found, self._t5().rows(pipeline, prompts))
 
     def usage(self, pipeline: Any, prompts: Sequence[str]) -> list[TokenUse]:
         """Segments, and the tokens of the words: those used, and those that are cut off; with `t5`, of both readers
