@@ -96,11 +96,13 @@ def check_text_encoder(factory: Callable[[Any], Any], options: Any, *, pipeline:
 
 def _check_learner(learner: EncoderLearner, pipeline: Any, shape: Sequence[int]) -> None:
     """What a trainer relies on: states without gradient, embeddings with that of every weight."""
+    import torch
+
     states = learner.states(pipeline, ["a red circle", "two blue squares and a star"])
     require(states.raw is not None and not states.raw.requires_grad, "states must have 'raw', without gradient")
     found = learner.adapt(states, None)
     require(found.raw is None and found.hidden.shape[1:] == shape, "adapt must give what encode gives, without 'raw'")
-    found.hidden.square().sum().backward()
+    torch.autograd.backward(found.hidden.square().sum())
     still = [name for name, weight in learner.weights.items() if weight.grad is None]
     require(not still, f"no gradient reaches {still[:1]}")
     for weight in learner.weights.values():

@@ -20,6 +20,7 @@ from selma_core.errors import ModelError, UserError
 from selma_core.pool import borrow
 from selma_core.protocols import Context
 from selma_plugins.chat.local import Weights, find_weights
+from selma_plugins.diffusion.loading import first_line, without_bars
 
 _AT_ONCE = 16
 _VOCABULARIES = ("spiece.model", "tokenizer.json")
@@ -124,7 +125,7 @@ def _load_tokenizer(folder: Path) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
-        raise ModelError(f"t5: the tokenizer in {folder} cannot be read: {_line(error)}") from error
+        raise ModelError(f"t5: the tokenizer in {folder} cannot be read: {first_line(error)}") from error
     if tokenizer.pad_token_id is None:
         raise ModelError(f"t5: the tokenizer in {folder} has no padding token")
     return tokenizer
@@ -132,21 +133,18 @@ def _load_tokenizer(folder: Path) -> Any:
 
 def _load_model(folder: Path, device: torch.device) -> Any:
     try:
-        model, report = T5EncoderModel.from_pretrained(
-            folder,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        with without_bars():
+            model, report = T5EncoderModel.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"t5: {folder} cannot be loaded as a T5 encoder: {_line(error)}") from error
+        raise ModelError(f"t5: {folder} cannot be loaded as a T5 encoder: {first_line(error)}") from error
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(f"t5: the weights in {folder} lack {missing[0]} ({len(missing)} missing)")
     return model.requires_grad_(False).eval().to(device)
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
