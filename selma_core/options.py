@@ -78,8 +78,7 @@ def option(
     Raises:
         ValueError: `added` without a default.
     """
-    if added and default is attrs.NOTHING:
-        raise ValueError("an option that was added later needs a default: what was before it")
+    _check_added(added, default)
     return _field(default, FieldInfo(help=help, changes_results=changes_results, added=added), check)
 
 
@@ -88,9 +87,14 @@ def component(kind: str, default: Any = attrs.NOTHING, *, help: str = "") -> Any
     return _field(default, FieldInfo(help=help, component=kind), None)
 
 
-def entry(section: str, default: Any = attrs.NOTHING, *, help: str = "") -> Any:
-    """An attrs field of type `str` that names a registry entry; the entry's pin enters the fingerprint."""
-    return _field(default, FieldInfo(help=help, entry=section), None)
+def entry(section: str, default: Any = attrs.NOTHING, *, help: str = "", added: bool = False) -> Any:
+    """An attrs field of type `str` (or `str | None`) that names a registry entry; its pin enters the fingerprint.
+
+    Raises:
+        ValueError: `added` without a default.
+    """
+    _check_added(added, default)
+    return _field(default, FieldInfo(help=help, entry=section, added=added), None)
 
 
 def info(field: attrs.Attribute[Any]) -> FieldInfo:
@@ -123,6 +127,11 @@ def between(low: float, high: float) -> Check:
             raise ValueError(f"must be between {low} and {high}, not {value!r}")
 
     return check
+
+
+def _check_added(added: bool, default: Any) -> None:
+    if added and default is attrs.NOTHING:
+        raise ValueError("an option that was added later needs a default: what was before it")
 
 
 def _field(default: Any, meta: FieldInfo, check: Any) -> Any:

@@ -138,11 +138,13 @@ class ChatModel(Protocol):
 
 @attrs.frozen(kw_only=True)
 class Embeddings:
-    """Attributes: hidden [B, L, D] float; pooled [B, P] or None; mask [B, L] bool (True = real token) or None."""
+    """Attributes: hidden [B, L, D] float; pooled [B, P] or None; mask [B, L] bool (True = real token) or None;
+    raw [B, M, E] = states that an `EncoderLearner` has still to adapt, None in what a model reads."""
 
     hidden: torch.Tensor
     pooled: torch.Tensor | None = None
     mask: torch.Tensor | None = None
+    raw: torch.Tensor | None = None
 
 
 @runtime_checkable
@@ -185,6 +187,39 @@ class LearntEncoder(Protocol):
 
         Raises:
             ArtifactError: they are another encoder's, or for another base model.
+        """
+
+
+@runtime_checkable
+class EncoderLearner(Protocol):
+    """What a trainer of the denoiser can teach of a text encoder along with it."""
+
+    @property
+    def weights(self) -> Mapping[str, torch.nn.Parameter]:
+        """Those that learn, fp32, by the names that they have in `TrainedAdapter.encoder`."""
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What the adapter's card says of them under the encoder's name (JSON)."""
+
+    def states(self, pipeline: Any, prompts: Sequence[str]) -> Embeddings:
+        """The part of the embeddings that no weight changes, without gradient; it may be stored. `raw` is set."""
+
+    def adapt(self, states: Embeddings, seed: int | None) -> Embeddings:
+        """What `encode` would give, with the gradient of the weights.
+
+        Args: states = from `states`, on the weights' device; seed = of dropout, None = without.
+        """
+
+
+@runtime_checkable
+class TrainableEncoder(Protocol):
+    """A text encoder of which something can be taught: the adapter then brings along what it learnt."""
+
+    def learner(self, pipeline: Any, seed: int) -> EncoderLearner | None:
+        """What can be taught, on the pipeline's device; it begins at what `load_learnt` brought, else at `seed`.
+
+        None when nothing learns with the encoder's options.
         """
 
 

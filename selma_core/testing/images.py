@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from selma_core.data import ImageItem, ImageRequest, Prompt
-from selma_core.protocols import Context, ImageJob, SelectJob
+from selma_core.protocols import Context, EncoderLearner, ImageJob, SelectJob, TrainableEncoder
 from selma_core.seeds import sample_seed
 from selma_core.testing.context import FakeContext
 from selma_core.testing.require import require, require_json, require_protocol
@@ -89,6 +89,24 @@ def check_text_encoder(factory: Callable[[Any], Any], options: Any, *, pipeline:
     require(same or both.mask is not None, "a prompt alone got another embedding than in a batch")
     empty = encoder.encode(pipeline, [""]).hidden
     require(empty.shape[0] == 1 and empty.shape[2] == hidden.shape[2], "'' must give the unconditional embedding")
+    learner = encoder.learner(pipeline, 0) if isinstance(encoder, TrainableEncoder) else None
+    if learner is not None:
+        _check_learner(learner, pipeline, hidden.shape[1:])
+
+
+def _check_learner(learner: EncoderLearner, pipeline: Any, shape: Sequence[int]) -> None:
+    """What a trainer relies on: states without gradient, embeddings with that of every weight."""
+    import torch
+
+    states = learner.states(pipeline, ["a red circle", "two blue squares and a star"])
+    require(states.raw is not None and not states.raw.requires_grad, "states must have 'raw', without gradient")
+    found = learner.adapt(states, None)
+    require(found.raw is None and found.hidden.shape[1:] == shape, "adapt must give what encode gives, without 'raw'")
+    torch.autograd.backward(found.hidden.square().sum())
+    still = [name for name, weight in learner.weights.items() if weight.grad is None]
+    require(not still, f"no gradient reaches {still[:1]}")
+    for weight in learner.weights.values():
+        weight.grad = None
 
 
 def check_selector(

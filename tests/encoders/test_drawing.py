@@ -9,8 +9,15 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
+from selma_plugins.diffusion.matched import encoder_for
+from selma_plugins.encoders.convert_longsd import convert
 
+from selma_core.artifacts.adapter import adapter_file
 from selma_core.cli import main
+from selma_core.options import Slot
+from tests.encoders.test_convert_longsd import released_adapter
+from tests.long_stage import LongContext, t5_folder
 
 SENTENCE = "a red cat sits left of the blue hat. "
 LONG = SENTENCE * 22  # 198 words
@@ -64,3 +71,33 @@ def test_generate_says_how_much_of_a_long_prompt_is_used(tmp_path: Path, capsys:
     said = " ".join(capsys.readouterr().err.split())
     assert "prompt: 1 segment," in said
     assert "tokens cut off" in said
+
+
+def test_a_converted_adapter_draws_with_its_t5_rows(
+    folder: Callable[[str], Path], tiny: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the command line; defect 16 with T5: the negative half is the empty text's, the other the prompt's."""
+    import diffusers
+
+    save_file({k: v.clone() for k, v in released_adapter(24, 8, 32).items()}, tmp_path / "adapter.safetensors")
+    t5 = t5_folder(tmp_path / "t5", 24)
+    convert(tmp_path / "long", adapter=tmp_path / "adapter.safetensors", loras=[], t5=str(t5))
+    halves: list[torch.Tensor] = []
+    forward = diffusers.UNet2DConditionModel.forward
+
+    def spy(self: Any, sample: Any, timestep: Any, encoder_hidden_states: Any, **kwargs: Any) -> Any:
+        halves.append(encoder_hidden_states)
+        return forward(self, sample, timestep, encoder_hidden_states, **kwargs)
+
+    monkeypatch.setattr(diffusers.UNet2DConditionModel, "forward", spy)
+    asked = ["generate", SENTENCE, "--model", str(folder("sd")), "--adapter", str(tmp_path / "long"), *SMALL]
+    assert main([*asked, "-o", "guidance=3", "--out", str(tmp_path / "a.png"), "--device", "cpu"]) == 0
+    assert Image.open(tmp_path / "a.png").size == (16, 16)
+    encoder = encoder_for(Slot(), [adapter_file(tmp_path / "long")], LongContext(tmp_path))
+    prompt, empty = encoder.encode(tiny("sd"), [SENTENCE, ""]).hidden
+    negative, positive = halves[0].chunk(2)
+    assert positive.shape[1:] == (480, 32)
+    assert torch.allclose(positive[0], prompt, atol=1e-5)
+    assert torch.allclose(negative[0], empty, atol=1e-5)
+    assert not torch.allclose(positive[0], empty, atol=1e-2)
+    assert not torch.allclose(positive[0, 240:], negative[0, 240:], atol=1e-3)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import torch
 from safetensors.torch import load, save
 
@@ -104,5 +105,5 @@ def used_text(use: TokenUse) -> str:
 
 
 def _fields(embeddings: Embeddings) -> dict[str, torch.Tensor]:
-    every = {"hidden": embeddings.hidden, "pooled": embeddings.pooled, "mask": embeddings.mask}
+    every = attrs.asdict(embeddings, recurse=False)
     return {name: value for name, value in every.items() if value is not None}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,20 +48,18 @@ def load_pipeline(folder: Path, dtype: torch.dtype, parts: Mapping[str, Any] | N
     if "safety_checker" in index:
         given |= {"safety_checker": None, "requires_safety_checker": False}
     try:
-        _progress_bars(False)
-        pipeline = diffusers.DiffusionPipeline.from_pretrained(
-            folder,
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            variant=variant(folder),
-            low_cpu_mem_usage=True,
-            **given,
-        )
+        with without_bars():
+            pipeline = diffusers.DiffusionPipeline.from_pretrained(
+                folder,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                variant=variant(folder),
+                low_cpu_mem_usage=True,
+                **given,
+            )
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder} cannot be loaded by diffusers: {first_line(error)}") from error
-    finally:
-        _progress_bars(True)
     pipeline.set_progress_bar_config(disable=True)
     for name in components(index):
         module = getattr(pipeline, name, None)
@@ -69,10 +68,17 @@ def load_pipeline(folder: Path, dtype: torch.dtype, parts: Mapping[str, Any] | N
     return pipeline
 
 
-def _progress_bars(on: bool) -> None:
-    """The libraries' bars for loading, which would break into ours."""
-    for logging in (diffusers.utils.logging, transformers.utils.logging):
-        (logging.enable_progress_bar if on else logging.disable_progress_bar)()
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Without the libraries' bars for loading inside the block, which would break into ours."""
+    every = (diffusers.utils.logging, transformers.utils.logging)
+    for logging in every:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for logging in every:
+            logging.enable_progress_bar()
 
 
 def denoiser_name(pipeline: Any) -> str:

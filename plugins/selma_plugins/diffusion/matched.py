@@ -74,10 +74,18 @@ def card_of(slot: Slot) -> dict[str, Mapping[str, Any]]:
     return {} if slot == PLAIN else {"encoder": card_entry(slot)}
 
 
-def pair_card(slot: Slot, adapters: Sequence[Path], context: Context) -> dict[str, Any]:
-    """The card's fields of the encoder of a trainer that does not train it: the one it used, and what is about it."""
+def pair_card(
+    slot: Slot, adapters: Sequence[Path], context: Context, about: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The card's fields of a trainer's encoder: the one it used, and what is about it.
+
+    Args: about = what a trainer says that taught the encoder; None = what the start adapter's card says.
+    """
     paired, chosen = _paired(adapters), chosen_slot(slot, adapters, context)
-    return {} if chosen == PLAIN else attrs.evolve(paired or PairedEncoder(slot=chosen), slot=chosen).card
+    if chosen == PLAIN:
+        return {}
+    used = attrs.evolve(paired or PairedEncoder(slot=chosen), slot=chosen)
+    return (used if about is None else attrs.evolve(used, about=about)).card
 
 
 def passed_on(adapter: Path | None) -> dict[str, torch.Tensor]:

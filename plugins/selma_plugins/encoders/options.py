@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import attrs
 
-from selma_core.options import option, positive
+from selma_core.options import at_least, entry, option, positive
 
 Pooled = Literal["truncated", "first", "mean", "last"]
 
@@ -48,3 +48,15 @@ class LongAlignOptions:
     clip_len: int = option(240, help="rows of every prompt", check=positive)
     pooled: Pooled = option("truncated", help=_POOLED)
     max_tokens: int | None = option(None, help=_TOKENS, check=_room)
+    # the T5 rows, whose adapter comes with the adapter that was trained with them
+    t5: str | None = entry(
+        "models",
+        None,
+        help="T5 whose adapted rows stand behind CLIP's (SD 1.x, SD 2), as t5_large; null = none",
+        added=True,
+    )
+    t5_len: int = option(240, help="T5 rows of every prompt", check=at_least(2), added=True)
+    t5_mask: bool = option(
+        False, help="true: padding is kept from T5's words; false: as in the paper, for released weights", added=True
+    )
+    t5_hidden: int = option(896, help="width between the halves of a fresh adapter", check=positive, added=True)

@@ -1,21 +1,17 @@
 """``python -m selma_plugins.sur.convert FILE OUT --base MODEL``: a released `adapter.pt` as an adapter folder.
 
 The released file is a plain state dict: without eta (the demo reads it from the path), without the base's name, with
-layers that are never used. FILE may be safetensors, or the `.pt` itself: this is the one place that opens one, and only
-tensors are read from it (`weights_only`), no code.
+layers that are never used. FILE may be safetensors, or the `.pt` itself (`selma_plugins.diffusion.released`).
 """
 
 from __future__ import annotations
 
 import argparse
-import pickle
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
-import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from selma_core.artifacts.adapter import write_adapter
@@ -24,6 +20,7 @@ from selma_core.files import make_folder
 from selma_core.options import Slot
 from selma_core.protocols import TrainedAdapter
 from selma_plugins.diffusion.matched import card_of
+from selma_plugins.diffusion.released import read_released
 from selma_plugins.sur.encoder import CARD, NETWORK, Build
 
 RENAMED = (
@@ -88,14 +85,7 @@ def convert(file: Path, out: Path, *, base: str, eta: float) -> None:
 
 
 def _read(file: Path) -> dict[str, Tensor]:
-    try:
-        if file.suffix == ".safetensors":
-            stored: dict[str, Tensor] = load_file(file)
-            return stored
-        found = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ArtifactError(f"{file}: cannot be read as tensors ({line})") from None
+    found = read_released(file)
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
         raise ArtifactError(f"{file}: is no plain state dict")
     return found

@@ -92,9 +92,10 @@ def _fixed_noise(sha256: str, level: float, shape: tuple[int, int, int]) -> torc
 
 
 def moved(text: Embeddings, device: torch.device, dtype: torch.dtype) -> Embeddings:
-    """Embeddings on a device, in a type."""
+    """Embeddings on a device, in a type; `raw` keeps its own."""
     return Embeddings(
         hidden=text.hidden.to(device, dtype),
         pooled=None if text.pooled is None else text.pooled.to(device, dtype),
         mask=None if text.mask is None else text.mask.to(device),
+        raw=None if text.raw is None else text.raw.to(device),  # for fp32 weights
     )

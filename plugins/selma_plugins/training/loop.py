@@ -13,6 +13,8 @@ import torch
 from torch import nn
 
 from selma_core.errors import StageError, UserError
+from selma_core.protocols import EncoderLearner
+from selma_core.seeds import derive_seed
 from selma_plugins.training.batches import Draws
 from selma_plugins.training.checkpoint import (
     load_checkpoint,
@@ -23,7 +25,7 @@ from selma_plugins.training.checkpoint import (
     unpack_optimizer,
 )
 from selma_plugins.training.data import TrainingData
-from selma_plugins.training.families import Predict
+from selma_plugins.training.families import Batch, Predict
 from selma_plugins.training.noise import Objective
 from selma_plugins.training.options import TrainingOptions
 
@@ -35,7 +37,9 @@ class Loop:
     Attributes:
         options: of the trainer. weights: the trainable ones by name. denoiser: may be wrapped for several processes.
         predict, objective, data: what is computed. accelerator: of accelerate; device: where. workdir: for checkpoints.
-        progress, warn: to the user. rows: of the curve. step: steps done. best: (held-out loss, step, weights) so far.
+        progress, warn: to the user. learner: what of the text encoder learns too, its weights being among `weights`;
+        the embeddings of `data` are then its states. rows: of the curve. step: steps done. best: (held-out loss, step,
+        weights) so far.
     """
 
     options: TrainingOptions
@@ -50,6 +54,7 @@ class Loop:
     workdir: Path
     progress: Callable[[int, int, str], None]
     warn: Callable[[str], None]
+    learner: EncoderLearner | None = None
     optimizer: torch.optim.Optimizer = attrs.field(init=False)
     scaler: torch.amp.GradScaler = attrs.field(init=False)
     average: dict[str, torch.Tensor] = attrs.field(factory=dict)
@@ -137,11 +142,20 @@ class Loop:
         made = self.objective.noise(
             clean, noise.to(self.device), self.objective.levels(draws.level[part]).to(self.device)
         )
+        # A step's dropout depends on the step and the part only, like everything else that is drawn.
+        seed = derive_seed("encoder-dropout", self.data.sampler.seed, self.step, int(part[0]))
         with self._precision():
-            answer = self.predict(self.denoiser, batch_of(made.noisy, made.timesteps))
+            answer = self.predict(self.denoiser, self._read(batch_of(made.noisy, made.timesteps), seed))
         errors = (answer.float() - made.target).square().flatten(1).mean(1)
         weight = made.weight if self.data.weights is None else made.weight * self._reward(draws, part)
         return (errors * weight).mean()
+
+    def _read(self, batch: Batch, seed: int | None) -> Batch:
+        """The batch with what the text encoder makes of its states now; `seed` of dropout."""
+        if self.learner is None:
+            return batch
+        text = self.learner.adapt(batch.text, seed)
+        return attrs.evolve(batch, text=text)
 
     def _reward(self, draws: Draws, part: torch.Tensor) -> torch.Tensor:
         assert self.data.weights is not None
@@ -149,6 +163,7 @@ class Loop:
 
     def _update(self) -> None:
         weights = list(self.weights.values())
+        self._share_gradients()
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(self.step)
         if self.options.clip:
@@ -159,6 +174,13 @@ class Loop:
         self.optimizer.zero_grad(set_to_none=True)
         if self.options.ema:
             self._average()
+
+    def _share_gradients(self) -> None:
+        """The denoiser's gradients are exchanged between processes by its wrapper, the encoder's are not."""
+        if self.learner is None or self.accelerator.num_processes == 1:
+            return
+        for weight in self.learner.weights.values():
+            weight.grad = self.accelerator.reduce(weight.grad, "mean")
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -203,7 +225,7 @@ class Loop:
         levels = self.objective.within(draws.level[part])
         made = self.objective.noise(clean, draws.noise[part].to(self.device), levels.to(self.device))
         with self._precision():
-            answer = self.predict(self.denoiser, batch_of(made.noisy, made.timesteps))
+            answer = self.predict(self.denoiser, self._read(batch_of(made.noisy, made.timesteps), None))
         return (answer.float() - made.target).square().flatten(1).mean(1).cpu()
 
     # --- state --------------------------------------------------------------------------------------------

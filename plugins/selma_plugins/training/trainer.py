@@ -11,7 +11,7 @@ import torch
 
 from selma_core.data import Entry, ImageItem
 from selma_core.errors import UserError
-from selma_core.protocols import Context, TrainedAdapter, TrainJob
+from selma_core.protocols import Context, EncoderLearner, TextEncoder, TrainedAdapter, TrainJob
 from selma_plugins.diffusion.embeddings import EmbeddingCache, warn_cut
 from selma_plugins.diffusion.loading import denoiser_name, load_pipeline, model_folder
 from selma_plugins.diffusion.matched import encoder_for, pair_card, passed_on
@@ -24,6 +24,7 @@ from selma_plugins.training.noise import Objective
 from selma_plugins.training.options import DoraOptions, FullOptions, LoraOptions, TrainingOptions
 from selma_plugins.training.sample_weights import sample_weights
 from selma_plugins.training.split import hold_out, is_sided, may_flip
+from selma_plugins.training.teaching import States, learner_of, learnt, named
 from selma_plugins.training.tuning import LoraTuning, Tuning
 from selma_plugins.training.whole_weights import DoraTuning, FullTuning
 
@@ -62,8 +63,10 @@ class DenoiserTrainer:
         predict = family_of(denoiser)
         timesteps = (options.min_timestep, options.max_timestep)
         objective = Objective(pipeline.scheduler, options.min_snr, options.flow_sampling, timesteps)
+        encoder = encoder_for(options.text_encoder, _start(job), context)
+        learner = learner_of(encoder, pipeline.to(device), context.seed)
         with accelerator.main_process_first():  # the others then read what the first one cached
-            data = _data(options, job, pipeline, [*train, *heldout], len(train), device, autocast or torch.float32)
+            data = _data(options, job, pipeline, [*train, *heldout], len(train), device, autocast, encoder, learner)
         weights = tuning.insert(denoiser, context.seed, job.images)
         if job.adapter is not None:
             tuning.start_from(job.adapter, component)
@@ -74,7 +77,8 @@ class DenoiserTrainer:
             raise UserError(f"batch_size x accumulation must be divisible by the {accelerator.num_processes} processes")
         loop = Loop(
             options=options,
-            weights=weights,
+            weights={**weights, **named(learner)},
+            learner=learner,
             denoiser=accelerator.prepare(denoiser) if accelerator.num_processes > 1 else denoiser,
             predict=predict,
             objective=objective,
@@ -86,9 +90,11 @@ class DenoiserTrainer:
             progress=context.progress,
             warn=context.warn,
         )
-        tensors = tuning.tensors(loop.run(), component)
+        kept = loop.run()
+        tensors = tuning.tensors({name: kept[name] for name in weights}, component)
+        taught = passed_on(job.adapter) if learner is None else learnt(learner, kept)
         card = _card(options, tuning, job, model, loop, train, heldout)
-        return TrainedAdapter(tensors=tensors, metadata=card, curve=tuple(loop.rows), encoder=passed_on(job.adapter))
+        return TrainedAdapter(tensors=tensors, metadata=card, curve=tuple(loop.rows), encoder=taught)
 
 
 class LoraTrainer(DenoiserTrainer):
@@ -119,15 +125,17 @@ def _data(
     items: Sequence[ImageItem],
     count: int,
     device: torch.device,
-    dtype: torch.dtype,
+    autocast: torch.dtype | None,
+    encoder: TextEncoder,
+    learner: EncoderLearner | None,
 ) -> TrainingData:
     """Embeds every caption, encodes every image; then encoders and autoencoder leave the device."""
     total, context = options.steps, job.context
     pipeline.to(device)
     captions = sorted({item.prompt.text for item in items} | ({""} if options.caption_dropout else set()))
-    encoder = encoder_for(options.text_encoder, _start(job), context)
     warn_cut(pipeline, captions, context.warn, encoder)
-    text = EmbeddingCache(encoder, pipeline, context.workdir / "text", limit=len(captions) + 1)
+    source = encoder if learner is None else States(learner)
+    text = EmbeddingCache(source, pipeline, context.workdir / "text", limit=len(captions) + 1)
     for done, caption in enumerate(captions):
         text.get(caption)
         context.progress(0, total, f"captions {done + 1}/{len(captions)}")
@@ -148,7 +156,7 @@ def _data(
         text=text,
         vae_config=pipeline.vae.config,
         sampler=Sampler(context.seed, count, options.batch_size * options.accumulation, shape, options.caption_dropout),
-        dtype=dtype,
+        dtype=autocast or torch.float32,
         random_crop=options.crop == "random",
         weights=sample_weights(items, count, options.sample_weight),
     )
@@ -191,12 +199,12 @@ def _card(
     train: Sequence[ImageItem],
     heldout: Sequence[ImageItem],
 ) -> dict[str, Any]:
-    picked = options.select == "heldout" and bool(loop.best)
+    picked, learner = options.select == "heldout" and bool(loop.best), loop.learner
     return {
         "base": str(model.data.get("base_id") or model.name),
         "base_pin": model.pin,
         **tuning.card(),
-        **pair_card(options.text_encoder, _start(job), job.context),
+        **pair_card(options.text_encoder, _start(job), job.context, None if learner is None else learner.about),
         "prediction": loop.objective.prediction,
         "timesteps": [options.min_timestep, options.max_timestep],
         "steps": loop.step,
