@@ -98,6 +98,15 @@ class SelmaSpecs:
         """
 
     @hookspec
+    def selma_scorer_trainers(self) -> Iterator[records.ScorerTrainerRecord]:
+        """Scorer trainers (`selma_core.protocols.ScorerTrainer`).
+
+        >>> @hookimpl
+        ... def selma_scorer_trainers():
+        ...     yield ScorerTrainerRecord(name="taste", summary="learns a taste", factory="taste.train:Taste")
+        """
+
+    @hookspec
     def selma_executors(self) -> Iterator[records.ExecutorRecord]:
         """Executors (`selma_core.protocols.Executor`).
 

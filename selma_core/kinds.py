@@ -20,7 +20,7 @@ class Kind(Generic[R]):
         hook: the hook that yields its records.
         record: the record class. protocol: what the built implementation must satisfy.
         stage: True when a recipe's stage can be of this kind.
-        artifact: what such a stage stores (`prompts`, `images`, `adapter`, `scores`), else "".
+        artifact: what such a stage stores (`prompts`, `images`, `adapter`, `scores`, `scorer`), else "".
         ports: input port -> the artifact it takes; a port ending in `?` is optional, in `*` takes one or more.
     """
 
@@ -80,7 +80,7 @@ KINDS: tuple[Kind[records.Record], ...] = (
         stage=True,
         artifact="adapter",
         # which of the first two a trainer reads, and needs, its record says
-        ports=(("images*?", "images"), ("prompts*?", "prompts"), ("adapter?", "adapter")),
+        ports=(("images*?", "images"), ("prompts*?", "prompts"), ("adapter?", "adapter"), ("scorer?", "scorer")),
     ),
     Kind(
         name="merge_strategy",
@@ -98,7 +98,17 @@ KINDS: tuple[Kind[records.Record], ...] = (
         protocol=protocols.Evaluator,
         stage=True,
         artifact="scores",
-        ports=(("images*", "images"), ("baseline*?", "images")),
+        ports=(("images*", "images"), ("baseline*?", "images"), ("scorer?", "scorer")),
+    ),
+    Kind(
+        name="scorer_trainer",
+        hook="selma_scorer_trainers",
+        record=records.ScorerTrainerRecord,
+        protocol=protocols.ScorerTrainer,
+        stage=True,
+        artifact="scorer",
+        # which of them a trainer needs, its options say (`selma_core.options.Reading`)
+        ports=(("images*?", "images"), ("scores*?", "scores")),
     ),
     Kind(
         name="executor",

@@ -62,6 +62,17 @@ class Needing(Protocol):
         """(name of the option, one line that says what is missing and, after `; `, what to type); empty when ready."""
 
 
+@runtime_checkable
+class Reading(Protocol):
+    """An options class that knows which optional ports its plugin needs a stage for, so that a plan can tell.
+
+    It is asked of a stage's own options and of those of all that they name: a reward of a trainer may need a scorer.
+    """
+
+    def needed_ports(self) -> Mapping[str, str]:
+        """Port -> why, as in "'PORT' is missing: WHY"."""
+
+
 Check = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 

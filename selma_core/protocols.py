@@ -70,6 +70,13 @@ class Context(Protocol):
             ModelError: when the files are not here; the message says which command fetches them.
         """
 
+    def scorer(self) -> Entry:
+        """The trained scorer at the stage's port `scorer`, as the entry of a model; pinned by its stage's fingerprint.
+
+        Raises:
+            StageError: the port is open, or the stage has none.
+        """
+
     def model(self, key: ModelKey, load: Callable[[], Any]) -> Any:
         """What `load` gives, or the object that this process already holds under `key`; see `selma_core.pool`.
 
@@ -544,6 +551,37 @@ class RewardInParts(Protocol):
 
     def parts(self, images: torch.Tensor, prompts: Sequence[str]) -> Mapping[str, torch.Tensor]:
         """`score` is what calling it gives; the others are its parts; [B] each."""
+
+
+# --- scorer trainer ---------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class ScorerJob:
+    """Attributes: images = those of the port `images`; scores = metric (`metric:judge` where several judges measured
+    it) -> item_id -> rule -> value, the rules in the metric's order; out = an empty folder for the model's files."""
+
+    context: Context
+    images: tuple[ImageItem, ...]
+    scores: Mapping[str, Mapping[str, Mapping[str, float | None]]]
+    out: Path
+
+
+@attrs.frozen(kw_only=True)
+class TrainedScorer:
+    """Attributes: metadata = JSON for the card, `scorer.json` (steps, held-out accuracy, ...); curve = rows
+    `{"step", "loss", ...}`."""
+
+    metadata: Mapping[str, Any] = attrs.field(factory=dict)
+    curve: tuple[Mapping[str, float], ...] = ()
+
+
+@runtime_checkable
+class ScorerTrainer(Protocol):
+    """Scored images -> the model of a scorer. Resumes from `job.context.workdir` by itself, bit by bit on CPU."""
+
+    def train(self, job: ScorerJob) -> TrainedScorer:
+        """Writes the model into `job.out`: safetensors, and JSON or text beside them; `config.json` among them."""
 
 
 # --- executor, tracker ------------------------------------------------------------------------------------

@@ -116,6 +116,11 @@ class EvaluatorRecord(Record):
 
 
 @attrs.frozen(kw_only=True)
+class ScorerTrainerRecord(Record):
+    """A `selma_core.protocols.ScorerTrainer`: scored images -> the model of a scorer."""
+
+
+@attrs.frozen(kw_only=True)
 class ExecutorRecord(Record):
     """A `selma_core.protocols.Executor`: jobs -> receipts."""
 

@@ -14,6 +14,7 @@ from selma_core.errors import AmbiguousNameError, ConfigErrors, GraphError, Unkn
 from selma_core.graph.drafts import Draft, draft_nodes
 from selma_core.graph.fingerprint import fingerprint, stage_payload
 from selma_core.graph.links import check_reads, link
+from selma_core.graph.needed import check_needed
 from selma_core.graph.node import Graph, Node
 from selma_core.graph.problems import Problems
 
@@ -111,6 +112,7 @@ def _bind(draft: Draft, recipe: Recipe, catalog: Catalog, registry: Registry, pr
         options = bind_options(
             offer, draft.options, path=f"{path}.options", origins=recipe.origins, catalog=catalog, registry=registry
         )
+        check_needed(draft, options, catalog, registry, problems)
         return _Bound(draft, offer, options, expanded_options(offer, options, catalog=catalog, registry=registry))
     except ConfigErrors as errors:
         problems.extend(errors.errors)

@@ -1,4 +1,4 @@
-"""Loss curves of the adapters."""
+"""Loss curves of the adapters and scorers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def curves(source: ReportSource, notes: list[str]) -> list[Curve]:
     found: dict[str, list[Mapping[str, float]]] = {}
     seen: set[str] = set()
     for node in source.nodes:
-        if node.kind == "adapter_trainer" and node.artifact is not None:
+        if node.kind in ("adapter_trainer", "scorer_trainer") and node.artifact is not None:
             if node.fingerprint in seen or len(seen) >= _SHOWN:
                 continue
             seen.add(node.fingerprint)

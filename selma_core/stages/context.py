@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from selma_core.artifacts.scorer import check_scorer, read_scorer_card
 from selma_core.config import bind_options
 from selma_core.data import Entry
+from selma_core.errors import StageError
 from selma_core.graph.fingerprint import canonical
 from selma_core.offers import Offer, reward_of
 from selma_core.options import Slot
@@ -21,6 +23,7 @@ from selma_core.stages.threads import TorchThreads
 if TYPE_CHECKING:
     from selma_core.catalog import Catalog
     from selma_core.registry import Registry
+    from selma_core.stages.task import Input
 
 # Ten updates a second are more than an eye follows; a bar must not cost what it measures.
 _INTERVAL = 0.1
@@ -34,6 +37,7 @@ class StageContext:
         seed: the run seed. workdir: the scratch folder.
         wanted_device: `auto`, or a torch device string.
         report: gets progress and warning events as JSON.
+        scorer_input: the artifact at the port `scorer`, or None.
         warnings: what `warn` was called with, each line once, for the manifest.
     """
 
@@ -44,6 +48,7 @@ class StageContext:
     report: Callable[[Mapping[str, Any]], None]
     wanted_device: str = "auto"
     threads: TorchThreads = attrs.field(factory=TorchThreads)
+    scorer_input: Input | None = None
     warnings: list[str] = attrs.field(factory=list, init=False)
     _built: dict[str, Any] = attrs.field(factory=dict, init=False)
     _leases: dict[ModelKey, Lease] = attrs.field(factory=dict, init=False)
@@ -85,6 +90,21 @@ class StageContext:
     def entry(self, section: str, name: str) -> Entry:
         """The registry entry that an `entry` option names, with its files on this machine."""
         return self.registry.entry(section, name, need_files=True)
+
+    def scorer(self) -> Entry:
+        """The scorer at the port `scorer` as the entry of a model."""
+        found = self.scorer_input
+        if found is None:
+            raise StageError("nothing is at the port 'scorer'; let a stage of kind scorer_trainer be read there")
+        check_scorer(found.folder)
+        return Entry(
+            section="models",
+            name="scorer",
+            provider="stage",
+            data=read_scorer_card(found.folder),
+            pin=f"stage:{found.fingerprint}",
+            path=found.folder,
+        )
 
     def model(self, key: ModelKey, load: Load) -> Any:
         """The shared model of `key`, held until `close`."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from selma_core.registry import Registry
 
 # These load big models of their own, outside the pool: an idle judge must not stand in their way.
-_HEAVY = frozenset({"image_generator", "adapter_trainer", "merge_strategy"})
+_HEAVY = frozenset({"image_generator", "adapter_trainer", "merge_strategy", "scorer_trainer"})
 
 Report = Callable[[Mapping[str, Any]], None]
 
@@ -40,6 +40,7 @@ _RUNNERS = {
     "adapter_trainer": "selma_core.stages.train:run_train",
     "merge_strategy": "selma_core.stages.merge:run_merge",
     "evaluator": "selma_core.stages.scores:run_scores",
+    "scorer_trainer": "selma_core.stages.scorer:run_scorer",
 }
 
 
@@ -95,6 +96,7 @@ def _run(job: Job, store: Store, catalog: Catalog, registry: Registry, report: R
         report=report,
         wanted_device=job.device,
         threads=threads,
+        scorer_input=next(iter(inputs.get("scorer", ())), None),
     )
     memory = PeakMemory()
     try:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from selma_core.testing.records import check_offer, check_plugin, check_record
     from selma_core.testing.require import ConformanceError
     from selma_core.testing.running import check_executor, check_tracker, example_events
+    from selma_core.testing.scorers import check_scorer_trainer
 
 __all__ = [
     "CHECKS",
@@ -38,13 +39,17 @@ __all__ = [
     "check_plugin",
     "check_prompt_source",
     "check_record",
+    "check_scorer_trainer",
     "check_selector",
     "check_text_encoder",
     "check_tracker",
     "example_events",
 ]
 
-_MODULES = ("checks", "adapters", "context", "evaluators", "images", "prompts", "records", "require", "running")
+_MODULES = (
+    *("checks", "adapters", "context", "evaluators", "images"),
+    *("prompts", "records", "require", "running", "scorers"),
+)
 
 
 def __getattr__(name: str) -> Any:

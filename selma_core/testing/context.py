@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from selma_core.data import Entry
-from selma_core.errors import ModelError
+from selma_core.errors import ModelError, StageError
 from selma_core.options import Slot
 from selma_core.pool import Load, ModelKey
 
@@ -24,7 +24,7 @@ class FakeContext:
 
     Attributes:
         components: (kind, plugin name) -> what `component` gives. entries: (section, name) -> what `entry` gives.
-        interrupt_after: raise `Interrupted` at this call of `progress`; None = never.
+        trained: what `scorer` gives. interrupt_after: raise `Interrupted` at this call of `progress`; None = never.
         calls: the (done, total) of every call of `progress`. warnings: the lines of `warn`.
         models: what `model` loaded, kept as long as the context.
     """
@@ -34,6 +34,7 @@ class FakeContext:
     device: str = "cpu"
     components: Mapping[tuple[str, str], Any] = attrs.field(factory=dict)
     entries: Mapping[tuple[str, str], Entry] = attrs.field(factory=dict)
+    trained: Entry | None = None
     interrupt_after: int | None = None
     calls: list[tuple[int, int]] = attrs.field(factory=list, init=False)
     warnings: list[str] = attrs.field(factory=list, init=False)
@@ -56,6 +57,16 @@ class FakeContext:
         if (section, name) not in self.entries:
             raise ModelError(f"the test context has no {section} '{name}'")
         return self.entries[section, name]
+
+    def scorer(self) -> Entry:
+        """The scorer given as `trained`.
+
+        Raises:
+            StageError: the test gave none.
+        """
+        if self.trained is None:
+            raise StageError("the test context has no scorer")
+        return self.trained
 
     def model(self, key: ModelKey, load: Load) -> Any:
         """What `load` gives; loaded once per key."""

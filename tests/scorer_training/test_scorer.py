@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,21 +18,26 @@ from selma_plugins.preference.options import DenscoreOptions
 from selma_plugins.scorer_training import train as training
 from selma_plugins.scorer_training.__main__ import main
 from selma_plugins.scorer_training.loss import mean_sentences, preference_loss, unit
+from selma_plugins.scorer_training.options import PreferenceScorerOptions
 from selma_plugins.scorer_training.pairs import Pair, hold_out, read_pairs, scored_pairs, weights_of
-from selma_plugins.scorer_training.train import ScorerOptions, train
+from selma_plugins.scorer_training.train import Place, fit
+from selma_plugins.scorer_training.trainer import PreferenceScorer
 from selma_plugins.shapes.render import render
 from selma_plugins.shapes.scene import COLORS, SHAPES, Scene, lay_out
 from selma_plugins.shapes.train.tokenizer import write_tokenizer
 from transformers import CLIPConfig, CLIPModel
 
 from selma_core.artifacts.images import item_row, read_images, write_images
+from selma_core.artifacts.scorer import read_scorer_card
 from selma_core.artifacts.scores import ImageValue, ScoreTable, write_scores
 from selma_core.data import Atom, Entry, ImageItem, ItemAtoms, MetricInfo, Prompt
 from selma_core.errors import ArtifactError, ModelError, StageError, UserError
 from selma_core.files import sha256_file
-from selma_core.testing import FakeContext
+from selma_core.protocols import ScorerJob, TrainedScorer
+from selma_core.testing import FakeContext, check_scorer_trainer
 
 HUES = ("red", "green", "blue")
+Scored = tuple[list[ImageItem], dict[str, dict[str, dict[str, float | None]]]]
 
 
 @pytest.fixture(scope="module")
@@ -72,21 +78,28 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[Pair]:
     return made
 
 
-def options(start: Path, out: Path, **given: Any) -> ScorerOptions:
+def options(start: Path, **given: Any) -> PreferenceScorerOptions:
     small: dict[str, Any] = {"steps": 80, "batch": 16, "lr": 3e-3, "warmup": 5, "heldout": 0.25, "save_every": 20}
-    return ScorerOptions(start=start, out=out, **{**small, **given})
+    return PreferenceScorerOptions(start=str(start), **{**small, **given})
+
+
+def trained(options: PreferenceScorerOptions, pairs: list[Pair], folder: Path) -> TrainedScorer:
+    """The model lies in `folder` then, the checkpoints beside it."""
+    work = folder.with_name(f"{folder.name}-work")
+    for made in (folder, work):
+        made.mkdir(exist_ok=True)
+    return fit(options, Place(start=Path(options.start), out=folder, work=work), pairs, lambda *step: None)
 
 
 def test_it_learns_what_is_better(start: Path, pairs: list[Pair], tmp_path: Path) -> None:
     """Held-out prompts: chance is a half. The folder is a model for denscore, with a common direction of its own."""
     out = tmp_path / "scorer"
-    card = train(options(start, out), pairs, report=lambda line: None)
+    scorer = trained(options(start), pairs, out)
+    card, curve = scorer.metadata, scorer.curve
     assert card["heldout_accuracy"] > 0.75
     assert card["pairs"] + card["heldout_pairs"] == len(pairs)
-    curve = [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
     assert curve[-1]["loss"] < 0.7 * curve[0]["loss"]
     assert [row["step"] for row in curve if "heldout_accuracy" in row] == [20, 40, 60, 80]
-    assert not (tmp_path / ".scorer.work").exists()
     own = Entry(section="models", name="own", provider="path", data={}, pin="sha256:1", path=out)
     context = FakeContext(workdir=tmp_path, entries={("models", "own"): own})
     evaluator = Denscore(DenscoreOptions(model="own", tokenizer=""))
@@ -105,38 +118,84 @@ def test_it_learns_what_is_better(start: Path, pairs: list[Pair], tmp_path: Path
 
 
 @pytest.mark.parametrize("stop", [13, 22])
-def test_a_killed_training_resumes_bit_by_bit(start: Path, pairs: list[Pair], tmp_path: Path, stop: int) -> None:
-    whole, killed = (options(start, tmp_path / name, steps=24, save_every=10) for name in ("whole", "killed"))
-    train(whole, pairs, report=lambda line: None)
-    steps = iter(range(1, 1000))
+def test_a_killed_training_resumes_bit_by_bit(start: Path, scored: Scored, tmp_path: Path, stop: int) -> None:
+    """Before and after a checkpoint, through the conformance check: the same files as undisturbed."""
+    items, scores = scored
+    folder = check_scorer_trainer(
+        PreferenceScorer,
+        options(start, steps=24, save_every=10),
+        images=items,
+        scores=scores,
+        workdir=tmp_path,
+        make_context=lambda where, when: context_of(where, start, when),
+        interrupt_after=stop,
+    )
+    assert {"model.safetensors", "common_direction.safetensors", "scorer.json"} <= {f.name for f in folder.iterdir()}
+    assert read_scorer_card(folder)["method"] == "preference_scorer"
 
-    def pulled(*arguments: Any) -> Any:
-        if next(steps) == stop:
-            raise KeyboardInterrupt
-        return preference_loss(*arguments)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "preference_loss", pulled)
-        with pytest.raises(KeyboardInterrupt):
-            train(killed, pairs, report=lambda line: None)
-    assert not killed.out.exists()
-    train(killed, pairs, report=lambda line: None)
-    for name in ("model.safetensors", "common_direction.safetensors", "curve.jsonl", "scorer.json"):
-        assert (killed.out / name).read_bytes() == (whole.out / name).read_bytes(), name
+def context_of(workdir: Path, start: Path, interrupt_after: int | None = None) -> FakeContext:
+    entry = Entry(section="models", name="start", provider="path", data={}, pin="sha256:1", path=start)
+    return FakeContext(workdir=workdir, entries={("models", str(start)): entry}, interrupt_after=interrupt_after)
+
+
+@pytest.fixture(scope="module")
+def scored(pairs: list[Pair]) -> Scored:
+    """The pictures of the pairs as an image set, each prompt's better one with the higher score of `fit`."""
+    items, values = [], {}
+    for n, pair in enumerate(pairs):
+        prompt = Prompt(id=f"p{n}", text=pair.prompt)
+        for k, (path, value) in enumerate(((pair.better, 0.9), (pair.worse, 0.2))):
+            items.append(ImageItem(item_id=f"p{n}-{k}", prompt=prompt, path=path, sha256="", k=k))
+            values[f"p{n}-{k}"] = {"fit": value, "unfit": 1 - value}
+    return items, {"m": values}
 
 
 def test_what_cannot_be_trained(start: Path, pairs: list[Pair], tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "preference_loss", lambda *a: preference_loss(*a) * float("nan"))
         with pytest.raises(StageError, match="the loss is nan at step 1"):
-            train(options(start, tmp_path / "nan", steps=2), pairs, report=lambda line: None)
-    assert not (tmp_path / "nan").exists()
+            trained(options(start, steps=2), pairs, tmp_path / "nan")
     with pytest.raises(ModelError, match="no CLIP model with a tokenizer"):
-        train(options(tmp_path, tmp_path / "none"), pairs)
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "a").touch()
-    with pytest.raises(UserError, match="is not empty"):
-        train(options(start, tmp_path / "full"), pairs)
+        trained(options(tmp_path), pairs, tmp_path / "none")
+
+
+def test_weights_at_random_are_asked_for(start: Path, pairs: list[Pair], tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(start, bare, ignore=shutil.ignore_patterns("*.safetensors"))
+    with pytest.raises(ModelError, match=r"holds no weights.*random_start"):
+        trained(options(bare, steps=1), pairs, tmp_path / "a")
+    curves = [
+        trained(options(folder, steps=1, random_start=True), pairs, tmp_path / name).curve
+        for folder, name in ((bare, "b"), (start, "c"))
+    ]
+    assert curves[0] == curves[1] != trained(options(start, steps=1), pairs, tmp_path / "d").curve
+
+
+def test_which_score_says_what_is_better(start: Path, scored: Scored, tmp_path: Path) -> None:
+    items, scores = scored
+
+    def train(given: dict[str, Any], images: Any = items, tables: Any = scores) -> Any:
+        tmp_path.joinpath("out").mkdir(exist_ok=True)
+        context = context_of(tmp_path, start)
+        for old in tmp_path.glob("*.safetensors"):
+            old.unlink()
+        job = ScorerJob(context=context, images=tuple(images), scores=tables, out=tmp_path / "out")
+        return PreferenceScorer(options(start, steps=1, **given)).train(job)
+
+    losses = [train(given).curve[0]["loss"] for given in ({}, {"rule": "fit"}, {"rule": "unfit"})]
+    assert losses[0] == losses[1] != losses[2]
+    both = {**scores, "n": scores["m"]}
+    assert train({"metric": "n"}, tables=both).curve[0]["loss"] == losses[0]
+    for wrong, images, tables, line in (
+        ({}, items, both, "name one of m, n"),
+        ({"metric": "mm"}, items, scores, "no scores 'mm'.*'m'"),
+        ({"rule": "fi"}, items, scores, "no rule 'fi'.*'fit'"),
+        ({"margin": 0.8}, items, scores, "no pair"),
+        ({}, items, {}, "give the stage both"),
+    ):
+        with pytest.raises(UserError, match=line):
+            train(wrong, images, tables)
 
 
 # --- the loss -------------------------------------------------------------------------------------------------
@@ -237,14 +296,49 @@ def test_held_out_prompts_are_in_no_training_pair(pairs: list[Pair]) -> None:
     assert len(COLORS) > len(HUES)
 
 
+def test_pairs_of_a_folder_lie_in_it(pairs: list[Pair], tmp_path: Path) -> None:
+    """The folder is what a fingerprint pins."""
+    inside = tmp_path / "folder"
+    inside.mkdir()
+    names = []
+    for pair in (pairs[0].better, pairs[0].worse):
+        names.append(pair.name)
+        shutil.copy(pair, inside)
+    row = {"prompt": "a", "better": names[0], "worse": names[1]}
+    (inside / "pairs.jsonl").write_text(json.dumps(row))
+    assert len(read_pairs(inside / "pairs.jsonl", inside=True)) == 1
+    (inside / "pairs.jsonl").write_text(json.dumps({**row, "worse": str(pairs[0].worse)}))
+    with pytest.raises(ArtifactError, match=r"row 1: the image .* lies outside"):
+        read_pairs(inside / "pairs.jsonl", inside=True)
+
+
 def test_the_command(start: Path, pairs: list[Pair], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whole or not there; a kill in between costs the steps since the checkpoint."""
     file = tmp_path / "pairs.jsonl"
     rows = [{"prompt": p.prompt, "better": str(p.better), "worse": str(p.worse)} for p in pairs]
     file.write_text("\n".join(map(json.dumps, rows)))
-    words = ["--pairs", str(file), "--start", str(start), "--steps", "1", "--batch", "2"]
+    words = ["--pairs", str(file), "--start", str(start), "--steps", "4", "--batch", "2", "--save-every", "2"]
     assert main([*words, "--out", str(tmp_path / "out")]) == 0
-    assert "1 steps, held-out accuracy" in capsys.readouterr().out
-    assert main([*words, "--out", str(tmp_path / "out")]) == 2
-    assert capsys.readouterr().err.startswith("preference_scorer: error:")
+    assert "4 steps, held-out accuracy" in capsys.readouterr().out
+    steps = iter(range(1, 100))
+
+    def pulled(*arguments: Any) -> Any:
+        if next(steps) == 4:
+            raise KeyboardInterrupt
+        return preference_loss(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "preference_loss", pulled)
+        with pytest.raises(KeyboardInterrupt):
+            main([*words, "--out", str(tmp_path / "killed")])
+    assert not (tmp_path / "killed").exists()
+    assert main([*words, "--out", str(tmp_path / "killed")]) == 0
+    for name in ("model.safetensors", "common_direction.safetensors", "curve.jsonl", "scorer.json"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "out" / name).read_bytes(), name
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "out", "pairs.jsonl"]
+    capsys.readouterr()
+    for more, line in ((["--steps", "4"], "is not empty"), (["--steps", "0"], "must be above 0")):
+        assert main([*words, *more, "--out", str(tmp_path / ("out" if "4" in more else "new"))]) == 2
+        assert line in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["--start", str(start), "--out", "x"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from selma_core.data import Atom, MetricInfo, Prompt
+from selma_core.data import Atom, Entry, MetricInfo, Prompt
 from selma_core.errors import UserError
 from selma_core.protocols import Context
 from selma_core.rewards import score_value, text_spec
@@ -51,16 +51,19 @@ class Denscore(PreferenceEvaluator):
         self._direction: str | None = None
 
     def load(self, context: Context) -> Scorer:
-        """A CLIP model in transformers' form."""
+        """A CLIP model in transformers' form: the one named, else the one at the stage's port `scorer`."""
         from selma_plugins.preference.clip import load_clip, load_tokenizer
         from selma_plugins.preference.dense import DenseScorer
 
-        entry = context.entry("models", self.options.model)
+        entry = self._model(context)
         named = context.entry("models", self.options.tokenizer) if self.options.tokenizer else entry
         scorer = DenseScorer(load_clip(context, entry), load_tokenizer(named), entry.pin)
         if self.options.common == "stored" and self._direction is None:
             self._direction = self._fit(context, scorer)
         return scorer
+
+    def _model(self, context: Context) -> Entry:
+        return context.entry("models", self.options.model) if self.options.model else context.scorer()
 
     def _fit(self, context: Context, scorer: DenseScorer) -> str:
         from selma_plugins.preference.dense import pack
@@ -69,7 +72,7 @@ class Denscore(PreferenceEvaluator):
         if self.options.reference:
             path = context.entry("files", self.options.reference).path
             return pack(scorer.fit_common_direction(reference_texts(path)))
-        stored = scorer.stored_direction(path_of(context.entry("models", self.options.model)))
+        stored = scorer.stored_direction(path_of(self._model(context)))
         return pack(scorer.fit_common_direction(reference_texts(None)) if stored is None else stored)
 
     def prepare(self, prompts: Sequence[Prompt], context: Context) -> dict[str, Any]:

@@ -16,6 +16,9 @@ from selma_core.rewards import score_value, text_spec
 if TYPE_CHECKING:
     from selma_plugins.preference.scorer import Scorer
 
+SCORER = "scorer"
+"""The port of a trained model, and who judges where no model is named."""
+
 
 @attrs.frozen
 class Rule:
@@ -42,7 +45,7 @@ class PreferenceEvaluator:
 
     def __init__(self, options: Any) -> None:
         self.options = options
-        self._judge = str(options.model)
+        self._judge = str(options.model) or SCORER
         self._tokens = self.metric.max_text_tokens
         self._ready: tuple[Context, Scorer] | None = None
 
@@ -67,7 +70,7 @@ class PreferenceEvaluator:
             return self._ready[1]
         scorer = self.load(context)
         self._ready = context, scorer
-        self._judge, self._tokens = f"{self.options.model}@{_short(scorer.pin)}", scorer.limit
+        self._judge, self._tokens = f"{self.options.model or SCORER}@{_short(scorer.pin)}", scorer.limit
         return scorer
 
     def spec(self, prompt: Prompt, scorer: Scorer) -> dict[str, Any]:
@@ -131,7 +134,7 @@ class PreferenceEvaluator:
             lambda row, spec: self.score(row.atoms, spec, rule),
             info=self.metric,
             rule=rule,
-            judge=str(self.options.model),
+            judge=str(self.options.model) or SCORER,
         )
 
 

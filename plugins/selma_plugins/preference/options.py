@@ -88,7 +88,7 @@ class DenscoreOptions:
         reference: reference texts, one a line, or the `prompts.jsonl` of a prompts artifact.
     """
 
-    model: str = entry("models", "denscore", help="a CLIP model in transformers' form")
+    model: str = entry("models", "denscore", help="a CLIP in transformers' form; empty: the one at the port scorer")
     tokenizer: str = entry("models", "clip_vit_h14", help=f"{_TOKENIZER}; empty: the model's own")
     split: Split = option("official", help="how the prompt is cut into sentences")
     omega: float = option(0.3, help="weight of the text-irrelevant part", check=between(0, 1))
@@ -96,3 +96,7 @@ class DenscoreOptions:
     reference: str = entry("files", "", help="texts, one a line, or prompts.jsonl; empty: the model's, or the bundled")
     rule: DenscoreRule = option("official", help=_RULE, changes_results=False)
     batch_size: int = option(16, help=_BATCH, changes_results=False, check=positive)
+
+    def needed_ports(self) -> dict[str, str]:
+        """A trained scorer, where no model is named."""
+        return {} if self.model else {"scorer": "denscore's model is empty, so it is to be the one at that port"}

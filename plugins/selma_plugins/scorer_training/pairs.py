@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
 
 from selma_core.artifacts.images import read_images
 from selma_core.artifacts.scores import read_values
+from selma_core.data import ImageItem
 from selma_core.errors import ArtifactError, UserError, did_you_mean
+
+PAIRS = "pairs.jsonl"
+Scores = Mapping[str, Mapping[str, float | None]]
+"""item id -> rule -> value."""
 
 
 @attrs.frozen
@@ -25,8 +30,10 @@ class Pair:
     label: float = 1.0
 
 
-def read_pairs(file: Path) -> list[Pair]:
+def read_pairs(file: Path, *, inside: bool = False) -> list[Pair]:
     """The rows `{prompt, better, worse, label?}` of a JSON lines file; paths are relative to it.
+
+    Args: inside = images must lie in the file's folder, since nothing else of them is pinned.
 
     Raises:
         ArtifactError: the file or a row cannot be read, or an image is not there; names file and row.
@@ -48,26 +55,38 @@ def read_pairs(file: Path) -> list[Pair]:
         for image in (better, worse):
             if not image.is_file():
                 raise ArtifactError(f"{file}, row {number}: there is no image {image}")
+            if inside and not image.resolve().is_relative_to(file.parent.resolve()):
+                raise ArtifactError(f"{file}, row {number}: the image {image} lies outside the folder of the pairs")
         pairs.append(pair)
     return _some(pairs, str(file))
 
 
 def scored_pairs(images: Path, scores: Path, rule: str = "", margin: float = 0.0) -> list[Pair]:
-    """Every two images of a prompt that differ in score, from an image set and the score table of it.
-
-    Args: rule = of the metric; empty = the table's first. margin = least difference.
+    """`pairs_of` an image set and the score table of it, as folders of the store.
 
     Raises:
         ArtifactError: a broken artifact. UserError: no such rule, or not one pair.
     """
+    values = {value.item_id: value.values for value in read_values(scores)}
+    items = read_images(images, warn=lambda line: None)
+    return pairs_of(items, values, rule, margin, f"{images} and {scores}")
+
+
+def pairs_of(items: Sequence[ImageItem], scores: Scores, rule: str, margin: float, source: str) -> list[Pair]:
+    """Every two images of a prompt that differ in score, the higher one as the better.
+
+    Args: rule = of the metric; empty = the table's first. margin = least difference. source = for messages.
+
+    Raises:
+        UserError: no such rule, or not one pair.
+    """
     found: dict[str, list[tuple[float, Path]]] = {}
     texts: dict[str, str] = {}
-    values = {value.item_id: value.values for value in read_values(scores)}
-    for item in read_images(images, warn=lambda line: None):
-        known = values.get(item.item_id, {})
+    for item in items:
+        known = scores.get(item.item_id, {})
         name = rule or next(iter(known), "")
         if known and name not in known:
-            raise UserError(f"{scores}: has no rule '{rule}': {did_you_mean(rule, known)}")
+            raise UserError(f"{source}: has no rule '{rule}': {did_you_mean(rule, known)}")
         value = known.get(name)
         if value is not None:
             found.setdefault(item.prompt.id, []).append((value, item.path))
@@ -77,7 +96,7 @@ def scored_pairs(images: Path, scores: Path, rule: str = "", margin: float = 0.0
         ranked = sorted(scored, key=lambda one: -one[0])
         for place, (high, better) in enumerate(ranked):
             pairs += [Pair(texts[prompt], better, worse) for low, worse in ranked[place + 1 :] if high - low > margin]
-    return _some(pairs, f"{images} and {scores}")
+    return _some(pairs, source)
 
 
 def hold_out(pairs: Sequence[Pair], share: float) -> tuple[list[Pair], list[Pair]]:

@@ -18,6 +18,8 @@ from selma_plugins.trackers.names import fit, flattened, is_ablation, joined, ow
 from selma_plugins.trackers.page import Head, Page
 from selma_plugins.trackers.results import numbers, score_numbers, score_sheet
 
+_TRAINERS = ("adapter_trainer", "scorer_trainer")
+
 
 @attrs.define
 class Journal:
@@ -98,7 +100,7 @@ class Journal:
         page.metrics({joined("seconds", stage): event.seconds})
         if event.outcome == "failed":
             self._failed.add(self._owner(event.node))
-        elif event.kind == "adapter_trainer" and event.artifact and event.fingerprint not in self._curves:
+        elif event.kind in _TRAINERS and event.artifact and event.fingerprint not in self._curves:
             self._curves.add(event.fingerprint)  # a stage that variants share has its curve where it came first
             rows = _curve(event.artifact / CURVE)
             if rows:

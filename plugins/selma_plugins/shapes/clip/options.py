@@ -16,3 +16,7 @@ class ShapesDenscoreOptions(DenscoreOptions):
     tokenizer: str = entry("models", "shapes_base", help="a model of the world, for its text encoder and tokenizer")
     reference: str = entry("files", "", help="texts, one a line, or prompts.jsonl; empty: scenes of the world")
     batch_size: int = option(64, help="images per forward pass on a GPU", changes_results=False)
+
+    def needed_ports(self) -> dict[str, str]:
+        """None: its readers are no CLIP that a trainer makes."""
+        return {}
