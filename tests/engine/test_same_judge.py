@@ -37,7 +37,7 @@ def circle(folder: Path) -> Path:
 def test_a_run_warns_and_keeps_it(start: Start) -> None:
     seen: list[object] = []
     result = start("circle", on_event=seen.append).result
-    assert result["shared_judges"] == [{"judge": "fake_judge", "scores": "again", "selects": ["score"]}]
+    assert result["shared_judges"] == [{"judge": "fake_judge", "scores": "again", "selects": ["score"], "learnt": []}]
     (warning,) = [event for event in seen if isinstance(event, StageWarning) and event.node == "again"]
     assert "'fake_judge' scores here what it has helped to choose (score)" in warning.message
     assert start("circle", [OTHER]).result["shared_judges"] == []
