@@ -1,4 +1,4 @@
-"""``python -m selma_plugins.shapes.train vae|text|latents|decoder|encoder|judge|vqa|teacher|base|small``."""
+"""``python -m selma_plugins.shapes.train vae|text|latents|decoder|encoder|judge|vqa|clip|teacher|base|small``."""
 
 import argparse
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from diffusers import UNet2DConditionModel
 
-from selma_plugins.shapes.train import decoder, denoiser, encoder, judge, latents, teacher, text, vae, vqa
+from selma_plugins.shapes.train import clip, decoder, denoiser, encoder, judge, latents, teacher, text, vae, vqa
 from selma_plugins.shapes.train.pipeline import assemble, export
 from selma_plugins.shapes.train.team import Team
 
 BASE = {"name": "shapes_base", "minutes": 72.0, "channels": (32, 64, 128)}
 SMALL = {"name": "shapes_small", "minutes": 25.0, "channels": (16, 32, 64), "batch": 32}
-PARTS = ("vae", "text", "latents", "decoder", "encoder", "judge", "vqa", "teacher", "base", "small")
+PARTS = ("vae", "text", "latents", "decoder", "encoder", "judge", "vqa", "clip", "teacher", "base", "small")
 # Options of the denoiser that the command line may set.
 CHOSEN = ("leg", "peak", "hold", "phase", "noisy", "batch", "early", "power", "pairs", "singles", "layout")
 
@@ -41,7 +41,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--pictures", type=Path, nargs="*", help="folders of pictures that the base drew, for `encoder`"
     )
-    parser.add_argument("--model", type=Path, help="folder of a finished model, for `vqa`")
+    parser.add_argument("--model", type=Path, help="folder of a finished model, for `vqa` and `clip`")
     parser.add_argument("--beside", action="store_true", help="begin with one shard; `latents` runs beside it")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1)
@@ -58,8 +58,8 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
     given = {k: getattr(args, k) for k in ("minutes", "steps") if getattr(args, k) is not None}
-    if args.part == "vqa":
-        train_vqa(args, given)
+    if args.part in ("vqa", "clip"):
+        train_on_finished(args, given)
     elif args.part == "teacher":
         target = (args.out or args.work / "export") / "shapes_teacher"
         teacher.train(teacher.TeacherTraining(work=args.work, out=target, seed=args.seed, **given))
@@ -67,12 +67,15 @@ def main() -> None:
         train_world(args, given)
 
 
-def train_vqa(args: argparse.Namespace, given: dict[str, Any]) -> None:
-    """Train the judge that answers questions; it needs a finished model and trains none of its parts."""
+def train_on_finished(args: argparse.Namespace, given: dict[str, Any]) -> None:
+    """Train the judge that answers questions, or the CLIP; they need a finished model and train none of its parts."""
     if args.model is None:
-        raise SystemExit("vqa: give --model FOLDER, a finished model of the world")
-    target = (args.out or args.work / "export") / "shapes_vqa"
-    vqa.train(vqa.VqaTraining(work=args.work, out=target, base=args.model, seed=args.seed, **given))
+        raise SystemExit(f"{args.part}: give --model FOLDER, a finished model of the world")
+    folder, shared = args.out or args.work / "export", {"work": args.work, "base": args.model, "seed": args.seed}
+    if args.part == "vqa":
+        vqa.train(vqa.VqaTraining(**shared, out=folder / "shapes_vqa", **given))
+    else:
+        clip.train(clip.ClipTraining(**shared, out=folder / "shapes_clip", **given))
 
 
 def train_world(args: argparse.Namespace, given: dict[str, Any]) -> None:
