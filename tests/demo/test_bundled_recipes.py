@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from safetensors import safe_open
 
 import selma_core
 from selma_core.ablation import open_ablation
+from selma_core.errors import UserError
 from selma_core.graph.node import Node
 from tests import tiny_models
 
@@ -33,6 +35,22 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("socket", "create_connection", "getaddrinfo"):
         monkeypatch.setattr(socket, name, refuse)
+
+
+SKILLS = ("paragraph", "count", "real_user", "counterfactual", "general")
+
+
+@pytest.fixture(autouse=True)
+def ground_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Captions and pictures of one's own, in the folder in which SELMA is started."""
+    for skill in SKILLS:
+        folder = tmp_path / "ground_truth" / skill
+        folder.mkdir(parents=True)
+        rows = [{"file_name": f"{i}.png", "text": f"{skill}, picture {i}"} for i in range(3)]
+        (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        for i, row in enumerate(rows):
+            Image.new("RGB", (64, 48), (80 * i, 40, 200)).save(folder / row["file_name"])
+    monkeypatch.chdir(tmp_path)
 
 
 def small(model: Path) -> Sequence[str]:
@@ -150,6 +168,28 @@ def test_a_recipe_runs_to_its_merge_on_a_tiny_model(
         assert len(run.prompts(f"prompts[{skill}]").prompts) == len(run.images(f"images[{skill}]")) == 3
         assert ranks(run.adapter(f"expert[{skill}]")) == {2}
     assert ranks(run.adapter("merge")) == {4}  # the exact mean of two experts
+
+
+def test_ground_truth_of_ones_own_trains_beside_what_is_generated(tmp_path: Path, no_network: None) -> None:
+    model = tiny_models.sd(tmp_path / "model")
+    # What draws is not the same plugin in every arm, so its options stand in the arms.
+    overrides = [one for one in small(model) if not one.startswith("stages.images.options")]
+    drawn = f"images.options={{model: {model}, steps: 2, dtype: float32}}"
+    overrides += [f"axes.data.{arm}.{drawn}" for arm in ("gt_prompts", "auto")]
+    overrides += ["stages.expert.options.resolution=32"]
+    run = selma_core.run("selma_gt_vs_auto_sd2", overrides, store=tmp_path / "store", until=["merge"])
+    assert run.ok, [node.error for node in run.failed]
+    for data in ("ground_truth", "gt_prompts", "auto"):
+        assert len(run.images(f"images[count,{data}]")) == 3
+        assert ranks(run.adapter(f"merge[{data}]")) == {4}
+    sizes = [Image.open(item.path).size for item in run.images("images[count,ground_truth]")]
+    assert sizes == [(64, 48)] * 3
+
+
+def test_ground_truth_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path.parent)
+    with pytest.raises(UserError, match=r"ground_truth/paragraph/metadata\.jsonl does not exist"):
+        selma_core.plan("selma_gt_vs_auto_sd2", store=tmp_path / "store")
 
 
 def ranks(adapter: Path) -> set[int]:
