@@ -46,7 +46,7 @@ def fit(options: PreferenceScorerOptions, place: Place, pairs: Sequence[Pair], p
     """Trains all weights, going on from the last checkpoint, and writes the model into `place.out`.
 
     The folder has the model, the tokenizer, and `common_direction.safetensors` (of the training prompts); the card says
-    the share of held-out pairs that are told apart.
+    the share of held-out pairs that are told apart, before and after.
 
     Args: progress = gets (step, steps, note).
 
@@ -74,6 +74,7 @@ class _Run:
             list(self.weights.values()), lr=options.lr, weight_decay=options.weight_decay
         )
         self.step, self.rows = 0, list[dict[str, float]]()
+        self.before = self.accuracy()
 
     def go(self) -> None:
         """Steps to the last one."""
@@ -177,6 +178,7 @@ class _Run:
             "method": "preference_scorer", "steps": self.step, "seed": self.place.seed, "split": options.split,
             "lr": options.lr, "batch": options.batch, "pairs": len(self.train), "heldout_pairs": len(self.held),
             "prompts": len({pair.prompt for pair in self.train}), "heldout_accuracy": self.accuracy(),
+            "heldout_accuracy_before": self.before,
         }  # fmt: skip
         prompts = [pair.prompt for pair in self.train]
         save_scorer(self.place.out, self.model, self.tokenizer, prompts, options.split)
