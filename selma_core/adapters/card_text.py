@@ -15,6 +15,7 @@ from selma_core.config.problems import COMMAND_LINE, split
 from selma_core.export.grid import DASH, interval, number, p_value
 from selma_core.export.markdown import escape_markdown
 from selma_core.redaction import without_secrets
+from selma_core.rounding import decimals
 from selma_core.store.manifest import Manifest
 
 _FACTS = ("method", "rank", "alpha", "prediction", "timesteps", "steps", "kept_step", "samples", "images", "seed")
@@ -69,7 +70,7 @@ def _measured(found: Sequence[Measured], stored: bool) -> Iterator[str]:
 
 def _row(one: Measured) -> tuple[str, ...]:
     score, pair = one.score, one.difference or {}
-    digits = 1 if abs(score["mean"] or 0.0) >= 10 else 3
+    digits = decimals([score["mean"]])
     cells = (
         one.metric,
         number(score["mean"], digits),

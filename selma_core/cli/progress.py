@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from selma_core.events import Event, RunStarted, Scored, StageFinished, StageProgress, StageStarted, StageWarning
+from selma_core.rounding import decimals
 
 _COLOURS = {"ran": "green", "reused": "cyan", "failed": "red"}
 
@@ -48,7 +49,7 @@ class RunProgress:
         elif isinstance(event, StageFinished):
             self._finished(event)
         elif isinstance(event, Scored):
-            mean = "no data" if event.mean is None else f"{event.mean:.1f}"
+            mean = "no data" if event.mean is None else f"{event.mean:.{decimals([event.mean])}f}"
             self._line(f"[bold] score[/] {escape(event.variant)}: {escape(event.metric)} {mean}")
 
     def __enter__(self) -> RunProgress:

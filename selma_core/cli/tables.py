@@ -9,40 +9,44 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from selma_core.rounding import decimals_by_metric
+
 
 def score_table(scores: Mapping[str, Mapping[str, Mapping[str, Any]]], title: str) -> Table:
     """Mean, 95 % interval and counts of each variant and metric."""
     table = _table(title, ("variant", "metric", "mean", "95 % interval", "prompts", "images"))
+    places = decimals_by_metric(scores)
     for variant, metrics in scores.items():
         for metric, score in metrics.items():
-            interval = f"{number(score['low'])} .. {number(score['high'])}"
+            mean, low, high = (number(score[key], places[metric]) for key in ("mean", "low", "high"))
             counts = str(score["n_prompts"]), image_count(score)
-            table.add_row(escape(variant), escape(metric), number(score["mean"]), interval, *counts)
+            table.add_row(escape(variant), escape(metric), mean, f"{low} .. {high}", *counts)
     return table
 
 
-def comparison_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Differences with interval and p value."""
+def comparison_table(rows: Sequence[Mapping[str, Any]], places: Mapping[str, int]) -> Table:
+    """Differences with interval and p value; places = decimals of each metric."""
     table = _table(
         "differences, paired by prompt", ("variant", "against", "metric", "difference", "95 % interval", "p")
     )
     for row in rows:
-        interval = f"{number(row['low'], sign=True)} .. {number(row['high'], sign=True)}"
+        digits = places.get(row["metric"], 1)
+        middle, low, high = (number(row[key], digits, sign=True) for key in ("difference", "low", "high"))
         names = escape(row["variant"]), escape(row["baseline"]), escape(row["metric"])
-        table.add_row(*names, number(row["difference"], sign=True), interval, p_value(row["p"]))
+        table.add_row(*names, middle, f"{low} .. {high}", p_value(row["p"]))
     return table
 
 
-def claim_lines(claims: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Each claim with its verdict, and the differences that it rests on."""
+def claim_lines(claims: Sequence[Mapping[str, Any]], digits: int) -> Iterator[str]:
+    """Each claim with its verdict, and the differences that it rests on; digits = decimals of the metric."""
     for claim in claims:
         source = f" ({claim['source']})" if claim["source"] else ""
         yield f"{claim['verdict']}: {claim['claim']}{source}"
         for row in claim["comparisons"]:
-            interval = f"{number(row['low'], sign=True)} .. {number(row['high'], sign=True)}"
-            margin = f", margin {number(row['margin'], sign=True)}" if row["margin"] else ""
-            difference = f"{row['variant']} - {row['baseline']} = {number(row['difference'], sign=True)}"
-            yield f"  {difference} ({interval}), p {p_value(row['p_holm'])} after Holm{margin}"
+            middle, low, high = (number(row[key], digits, sign=True) for key in ("difference", "low", "high"))
+            margin = f", margin {number(row['margin'], digits, sign=True)}" if row["margin"] else ""
+            difference = f"{row['variant']} - {row['baseline']} = {middle} ({low} .. {high})"
+            yield f"  {difference}, p {p_value(row['p_holm'])} after Holm{margin}"
         for pair in claim["missing"]:
             yield f"  {pair}: not measured"
 
@@ -67,11 +71,13 @@ def print_tables(console: Console, result: Mapping[str, Any], title: str, notes:
     """The scores and comparisons of a run's JSON, with notes below; nothing when there are no scores."""
     if not result["scores"]:
         return
+    places = decimals_by_metric(result["scores"])
     console.print(score_table(result["scores"], title))
     if result["comparisons"]:
-        console.print(comparison_table(result["comparisons"]))
+        console.print(comparison_table(result["comparisons"], places))
     if result.get("claims"):
-        for line in ["[bold]claims", *map(escape, claim_lines(result["claims"]))]:
+        digits = places.get(str(result["metric"]), 1)
+        for line in ["[bold]claims", *map(escape, claim_lines(result["claims"], digits))]:
             console.print(line, highlight=False, soft_wrap=True)
     for line in [*score_notes(result["scores"]), *notes]:
         console.print(f"[dim]{escape(line)}", highlight=False, soft_wrap=True)
@@ -83,9 +89,9 @@ def image_count(score: Mapping[str, Any]) -> str:
     return f"{scored} of {expected}" if expected > scored else str(scored)
 
 
-def number(value: float | None, *, sign: bool = False) -> str:
-    """One decimal, `-` for no data."""
-    return "-" if value is None else f"{value:+.1f}" if sign else f"{value:.1f}"
+def number(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
+    """A rounded number, `-` for no data."""
+    return "-" if value is None else f"{value:{'+' if sign else ''}.{digits}f}"
 
 
 def p_value(value: float | None) -> str:

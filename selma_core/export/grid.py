@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from selma_core.export.rows import SIGNIFICANT, Row
+from selma_core.rounding import decimals
 
 DASH = "-"
 
@@ -132,9 +133,8 @@ def one_line(text: str) -> str:
 
 
 def places(rows: Sequence[Row]) -> int:
-    """Decimals: 1 for numbers of 10 and more (per cent), 2 from 1 on, else 3."""
-    largest = max((abs(row.mean) for row in rows if row.mean is not None), default=0.0)
-    return 1 if largest >= 10 else 2 if largest >= 1 else 3
+    """Decimals of a metric's rows."""
+    return decimals(row.mean for row in rows)
 
 
 def number(value: float | None, digits: int, *, sign: bool = False) -> str:

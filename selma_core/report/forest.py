@@ -12,6 +12,7 @@ from markupsafe import escape
 
 from selma_core.report.figures import place, ticks
 from selma_core.report.verdicts import outcome
+from selma_core.rounding import decimals
 
 LABELS, PLOT, VALUES, ROW, HEAD = 180.0, 330.0, 170.0, 22.0, 46.0
 STYLE = """
@@ -40,25 +41,27 @@ def forest_svg(result: Mapping[str, Any], title: str) -> str:
     height = HEAD + ROW * (len(rows) + 1) + 30
     parts = [_text(0, 16, title, "title"), _text(0, 36, f"{metric} minus that of {baseline}, 95 % intervals", "soft")]
     parts += _axis(reach, height - 30)
-    here = scores.get(baseline)
-    parts += [_text(0, HEAD + ROW * 0.7, baseline), _value(HEAD + ROW * 0.7, here["mean"] if here else None, "")]
+    here, digits = scores.get(baseline), decimals(score["mean"] for score in scores.values())
+    mean = _shown(here["mean"] if here else None, digits)
+    parts += [_text(0, HEAD + ROW * 0.7, baseline), _value(HEAD + ROW * 0.7, mean)]
     for index, row in enumerate(rows, 1):
-        parts += _row(row, scores[row["variant"]]["mean"], HEAD + ROW * index, reach)
+        parts += _row(row, scores[row["variant"]]["mean"], HEAD + ROW * index, reach, digits)
     width = LABELS + PLOT + VALUES
     size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{escape(title)}">'
     return f"{head}<style>{STYLE}</style>{''.join(parts)}</svg>\n"
 
 
-def _row(row: Mapping[str, Any], mean: float, top: float, reach: float) -> list[str]:
+def _row(row: Mapping[str, Any], mean: float, top: float, reach: float, digits: int) -> list[str]:
     y = top + ROW / 2
     low, middle, high = (place(row[end], -reach, reach, LABELS, LABELS + PLOT) for end in ("low", "difference", "high"))
     kind = {"beats": "up", "loses to": "down"}.get(outcome(row), "open")
+    change = f"{row['difference']:+.{digits}f} [{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
     return [
         _text(0, top + ROW * 0.7, str(row["variant"])),
         f'<line class="whisker {kind}" x1="{low:.1f}" x2="{high:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>',
         f'<circle class="{kind}" cx="{middle:.1f}" cy="{y:.1f}" r="4"/>',
-        _value(top + ROW * 0.7, mean, f"{row['difference']:+.1f} [{row['low']:+.1f}, {row['high']:+.1f}]"),
+        _value(top + ROW * 0.7, f"{_shown(mean, digits)}  {change}"),
     ]
 
 
@@ -73,9 +76,12 @@ def _axis(reach: float, bottom: float) -> list[str]:
     return parts
 
 
-def _value(y: float, mean: float | None, change: str) -> str:
-    text = "-" if mean is None else f"{mean:.1f}"
-    return _text(LABELS + PLOT + 12, y, f"{text}  {change}".rstrip())
+def _value(y: float, text: str) -> str:
+    return _text(LABELS + PLOT + 12, y, text)
+
+
+def _shown(mean: float | None, digits: int) -> str:
+    return "-" if mean is None else f"{mean:.{digits}f}"
 
 
 def _text(x: float, y: float, text: str, style: str = "", anchor: str = "start") -> str:

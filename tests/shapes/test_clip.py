@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from attrs import evolve
-from selma_plugins.shapes.captions import style_for, trim, write
+from selma_plugins.shapes.captions import write
 from selma_plugins.shapes.clip.evaluator import ShapesDenscore, ShapesDenscoreReward, world_texts
 from selma_plugins.shapes.clip.options import ShapesDenscoreOptions
-from selma_plugins.shapes.corruption import OPPOSITE, add_absent, miscount, mistake_shape, swap_colors, swap_sizes
-from selma_plugins.shapes.grammar import ShapePrompt, scene_of
-from selma_plugins.shapes.render import pixels, render
+from selma_plugins.shapes.corruption import add_absent, miscount, mistake_shape, swap_colors, swap_sizes
+from selma_plugins.shapes.render import render
 from selma_plugins.shapes.scene import random_scene
-from selma_plugins.shapes.spec import Spec, describe
+from selma_plugins.shapes.spec import describe
 
 from selma_core.data import Entry, ImageItem, Prompt
 from selma_core.testing import FakeContext, check_evaluator
-
-COUNT = 60
+from tests.shapes.near_misses import near_misses, turned
 
 
 @pytest.fixture
@@ -43,27 +38,6 @@ def reward(context: FakeContext) -> ShapesDenscoreReward:
     return made
 
 
-def turned(spec: Spec, rng: Random) -> Spec:
-    return evolve(spec, relations=tuple(evolve(r, where=OPPOSITE[r.where]) for r in spec.relations))
-
-
-def pairs(mistake: Callable[[Spec, Random], Spec]) -> tuple[list[str], torch.Tensor, torch.Tensor]:
-    """Captions, pictures of them, and pictures of what is nearly them."""
-    rng, found = Random(77), list[tuple[str, Any, Any]]()
-    while len(found) < COUNT:
-        scene = random_scene(rng)
-        said = trim(describe(scene), rng)
-        near = mistake(said, rng)
-        if near != said:
-            text = write(said, style_for(said, rng), rng)
-            found.append((text, scene, scene_of(ShapePrompt(text, "general", near), rng.randrange(10**6))))
-    drawn = [
-        torch.from_numpy(np.stack([pixels(one[place]) for one in found])).float().permute(0, 3, 1, 2) / 255
-        for place in (1, 2)
-    ]
-    return [one[0] for one in found], drawn[0], drawn[1]
-
-
 @pytest.mark.parametrize(
     ("mistake", "least", "most"),
     [
@@ -77,14 +51,14 @@ def pairs(mistake: Callable[[Spec, Random], Spec]) -> tuple[list[str], torch.Ten
 )
 @torch.no_grad()
 def test_which_near_mistakes_it_sees(reward: Any, mistake: Any, least: float, most: float) -> None:
-    texts, right, wrong = pairs(mistake)
+    texts, right, wrong = near_misses(mistake)
     better, worse = (reward.parts(pictures, texts)["total"] for pictures in (right, wrong))
     assert least <= float((better > worse).float().mean()) <= most
     assert float(better.max()) <= 1 + 1e-5
 
 
 def test_the_gradient_by_finite_differences(reward: Any) -> None:
-    texts, right, wrong = pairs(swap_colors)
+    texts, right, wrong = near_misses(swap_colors)
     images = (0.5 * right[:2] + 0.5 * wrong[:2]).requires_grad_(True)
     values = reward(images, texts[:2])
     (gradient,) = torch.autograd.grad(values.sum(), images)
